@@ -1,0 +1,1 @@
+"""Nightly batch features, scoring and drift on Spark and Delta, from a folder of definitions."""

@@ -1,0 +1,1 @@
+"""Feast as registry and contract, with our engine behind its interfaces."""

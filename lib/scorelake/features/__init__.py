@@ -1,0 +1,1 @@
+"""Feature values as of an instant: frames in, frame out."""

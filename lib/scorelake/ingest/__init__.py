@@ -1,0 +1,1 @@
+"""Landed drops into bronze tables, as received."""

@@ -1,0 +1,1 @@
+"""Expectations judged in one pass; rows split into accepted and quarantined."""

@@ -1,0 +1,1 @@
+"""One model applied to a frame of features."""

@@ -1,0 +1,1 @@
+"""The two places where results stay: the lake (Delta) and the model registry (MLflow)."""

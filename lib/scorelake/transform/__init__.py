@@ -1,0 +1,1 @@
+"""Silver rows from bronze slices, gold aggregates and labels from silver."""
