@@ -1,0 +1,212 @@
+"""Settings of one environment: `base.yaml`, then `<env>.yaml`, then `--set a.b=c`.
+
+Relative paths are relative to the conf folder. In an environment with `local.home` everything that is written
+lies below that one folder unless a setting says otherwise. Secrets are references, resolved late, never logged.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, model_validator
+
+from scorelake.errors import ConfigError, Finding, UsageError
+from scorelake.strict_yaml import Definition, Document, load, parse
+
+_INTERPOLATION = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+class LocalSettings(Definition):
+    home: str | None = Field(default=None, description="Folder of everything that a laptop's environment writes.")
+
+
+class LakeSettings(Definition):
+    root: str = Field(default="", description="URI; a table lies at <root>/<layer>/<table>.")
+    catalog: str | None = Field(default=None, description="Unity Catalog or metastore; three-part names.")
+
+    @model_validator(mode="after")
+    def _one_address(self) -> LakeSettings:
+        if self.root and self.catalog:
+            raise ValueError("expected either root or catalog")
+        return self
+
+
+class LandingSettings(Definition):
+    root: str = Field(default="", description="URI below which sources land their drops.")
+
+
+class MlflowSettings(Definition):
+    tracking_uri: str = ""
+    registry_uri: str | None = None
+    artifact_root: str | None = None
+    allow_pickle: bool = Field(default=False, description="Load models that need pickle; it can run any code.")
+
+
+class FeastSettings(Definition):
+    registry: str = Field(default="", description="Path or SQLAlchemy URL of Feast's registry.")
+    online_store: str = Field(default="", description="Path of the SQLite file, or HOST:PORT of Redis.")
+
+
+class Limits(Definition):
+    local_matrix_bytes: int = Field(default=4 * 2**30, gt=0)
+    range_chunk_days: int = Field(default=92, gt=0, description="Dates that one commit of a range writes at most.")
+
+
+class Settings(Definition):
+    """Everything a job is told about its environment. `env` and `conf_dir` come from the command line."""
+
+    env: str
+    conf_dir: Path
+    feature_repo: Path = Path("../feature_repo")
+    local: LocalSettings = LocalSettings()
+    lake: LakeSettings = LakeSettings()
+    landing: LandingSettings = LandingSettings()
+    mlflow: MlflowSettings = MlflowSettings()
+    feast: FeastSettings = FeastSettings()
+    reports: str = ""
+    limits: Limits = Limits()
+    allow_missing: tuple[str, ...] = Field(
+        default=(), description="Bronze tables whose missing expected drop is a warning instead of exit 3."
+    )
+
+    @model_validator(mode="after")
+    def _every_place_is_known(self) -> Settings:
+        places = {
+            "lake.root or lake.catalog": self.lake.root or self.lake.catalog,
+            "landing.root": self.landing.root,
+            "mlflow.tracking_uri": self.mlflow.tracking_uri,
+            "feast.registry": self.feast.registry,
+            "reports": self.reports,
+        }
+        missing = [name for name, value in places.items() if not value]
+        if missing:
+            raise ValueError(f"not set, and there is no local.home to derive them from: {', '.join(missing)}")
+        return self
+
+    def exported(self) -> dict[str, str]:
+        """Environment variables that `feature_store.yaml` refers to, so that plain `feast` commands work."""
+        return {
+            "SCORELAKE_ENV": self.env,
+            "SCORELAKE_CONF_DIR": str(self.conf_dir),
+            "SCORELAKE_FEATURE_REPO": str(self.feature_repo),
+            "SCORELAKE_FEAST_REGISTRY": self.feast.registry,
+            "SCORELAKE_ONLINE_STORE": self.feast.online_store,
+        }
+
+
+def load_settings(
+    conf_dir: Path, env: str, overrides: Iterable[str] = (), feature_repo: Path | None = None
+) -> Settings:
+    """Settings of `env`; `overrides` are 'a.b=c' with c read as YAML. ConfigError or UsageError when they are wrong."""
+    conf_dir = conf_dir.resolve()
+    if not (conf_dir / "base.yaml").is_file():
+        raise UsageError(f"{conf_dir} is no conf folder: base.yaml expected; --conf-dir names another")
+    if not (conf_dir / f"{env}.yaml").is_file():
+        known = sorted(p.stem for p in conf_dir.glob("*.yaml") if p.stem != "base")
+        raise UsageError(f"--env {env}: {conf_dir / (env + '.yaml')} not found; environments there: {', '.join(known)}")
+    base, specific = load(conf_dir / "base.yaml"), load(conf_dir / f"{env}.yaml")
+    data = _merged(base.data, specific.data)
+    for override in overrides:
+        data = _merged(data, _override(override))
+    if feature_repo is not None:
+        data["feature_repo"] = str(feature_repo.resolve())
+    document = Document(specific.path, _interpolated(data, specific), {**base.lines, **specific.lines})
+    return parse(Settings, _with_places(document, conf_dir), env=env, conf_dir=conf_dir)
+
+
+def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
+    """`high` over `low`, mapping by mapping."""
+    merged = dict(low)
+    for key, value in high.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merged(merged[key], value) if both else value
+    return merged
+
+
+def _override(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"--set {text}: expected KEY=VALUE, such as lake.root=/data/lake")
+    try:
+        nested: Any = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {text}: the value is not YAML") from error
+    for part in reversed(key.split(".")):
+        nested = {part: nested}
+    return dict(nested)
+
+
+def _interpolated(value: Any, document: Document, at: tuple[str | int, ...] = ()) -> Any:
+    """`${env:NAME}` and `${env:NAME:-default}` replaced in every string."""
+    if isinstance(value, Mapping):
+        return {key: _interpolated(item, document, (*at, key)) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_interpolated(item, document, (*at, n)) for n, item in enumerate(value)]
+    if not isinstance(value, str):
+        return value
+
+    def lookup(match: re.Match[str]) -> str:
+        found = os.environ.get(match[1], match[2])
+        if found is None:
+            message = f"{'.'.join(map(str, at))}: environment variable {match[1]} is not set and has no default"
+            raise ConfigError([document.finding(at, message)])
+        return found
+
+    return _INTERPOLATION.sub(lookup, value)
+
+
+def _with_places(document: Document, conf_dir: Path) -> Document:
+    """Paths made absolute, and places that follow from `local.home` filled in where the files are silent."""
+    data = dict(document.data)
+    home = (data.get("local") or {}).get("home")
+    if isinstance(home, str):
+        home = _absolute(home, conf_dir)
+        derived = {
+            "local": {"home": home},
+            "lake": {} if (data.get("lake") or {}).get("catalog") else {"root": f"{home}/lake"},
+            "landing": {"root": f"{home}/landing"},
+            "mlflow": {"tracking_uri": f"sqlite:///{home}/mlflow.db", "artifact_root": f"{home}/mlflow"},
+            "feast": {"registry": f"{home}/feast/registry.db", "online_store": f"{home}/feast/online.db"},
+            "reports": f"{home}/reports",
+        }
+        data = _merged(derived, {**data, "local": {**data["local"], "home": home}})
+    for section, key in (("lake", "root"), ("landing", "root"), ("feast", "registry")):
+        value = (data.get(section) or {}).get(key)
+        if isinstance(value, str):
+            data[section] = {**data[section], key: _absolute(value, conf_dir)}
+    for key in ("reports", "feature_repo"):
+        if isinstance(data.get(key), str):
+            data[key] = _absolute(data[key], conf_dir)
+    data.setdefault("feature_repo", _absolute("../feature_repo", conf_dir))
+    return Document(document.path, data, document.lines)
+
+
+def _absolute(place: str, conf_dir: Path) -> str:
+    """`place` if it is a URI or absolute, else below the conf folder."""
+    return place if "://" in place else os.path.normpath(conf_dir / os.path.expanduser(place))
+
+
+def resolve_secret(reference: str) -> str:
+    """The value behind `env:NAME`, `file:PATH`, `databricks:scope/key` or `gcp-secret:...`; plain text is refused."""
+    kind, colon, name = reference.partition(":")
+    if colon and kind == "env":
+        value = os.environ.get(name)
+        if value is None:
+            raise ConfigError(f"secret {reference}: environment variable {name} is not set")
+        return value
+    if colon and kind == "file":
+        try:
+            return Path(name).read_text(encoding="utf-8").rstrip("\n")
+        except OSError as error:
+            raise ConfigError(f"secret {reference}: {error.strerror}") from error
+    if colon and kind in ("databricks", "gcp-secret"):
+        raise ConfigError(f"secret {kind}:...: only available on that platform, which this environment is not")
+    raise ConfigError("a secret must be a reference: env:NAME, file:PATH, databricks:scope/key or gcp-secret:NAME")
+
+
+__all__ = ["Finding", "Settings", "load_settings", "resolve_secret"]
