@@ -22,6 +22,7 @@ RESERVED = frozenset({*PROVENANCE, "score_date", "raw", "extra", "is_deleted", "
 AUDIT = frozenset({"ingested_at", "run_id", "scored_at"})
 """Columns that enter no digest, no hash and no equality (semantics, section 5)."""
 
+_UNSTORABLE = set(" ,;{}()\n\t=")
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,127}")
 
 
@@ -243,6 +244,9 @@ class Contract(Definition):
         twice = sorted({n for n in names if [m.lower() for m in names].count(n.lower()) > 1})
         if twice:
             raise ValueError(f"columns stand twice: {', '.join(twice)}")
+        unstorable = [name for name in names if not name or _UNSTORABLE & set(name)]
+        if unstorable:
+            raise ValueError(f"Delta stores no column named {unstorable[0]!r} (space , ; {{ }} ( ) = tab); use rename:")
         taken = sorted(RESERVED & {name.lower() for name in names} - self._own_engine_columns())
         if taken:
             raise ValueError(f"reserved for the engine: {', '.join(taken)}; rename the column")

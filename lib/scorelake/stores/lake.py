@@ -1,0 +1,275 @@
+"""Delta tables, read and replaced by slice. A slice is replaced in one commit that carries its own mark of done.
+
+Tables are addressed as `<layer>.<table>`: below `lake.root` (attached to Spark's in-memory catalog, so that SQL sees
+them without a metastore) or as `<catalog>.<layer>.<table>`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from scorelake.errors import ContractBroken, MissingInput
+from scorelake.tables import SLICE_COLUMN, Column, quoted
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql.types import StructType
+
+    from scorelake.settings import LakeSettings
+
+T = TypeVar("T")
+
+PROPERTIES: Mapping[str, str] = {
+    # Readers other than Spark (delta-rs, DuckDB, pandas) must understand every table.
+    "delta.enableDeletionVectors": "false",
+    # Marks of done live in the log: keep them for an audit of the last two years.
+    "delta.logRetentionDuration": "interval 800 days",
+}
+_CONFLICTS = ("Concurrent", "ProtocolChangedException", "MetadataChangedException", "CommitFailedException")
+_ATTEMPTS = 6
+_TABLE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What a commit says of itself: which step of which run wrote which slices from which inputs.
+
+    `inputs` are Delta versions by table; `definition_hash` is that of everything that shaped the rows.
+    `rows` and `notes` hold what the step counted (by ISO date where it concerns a slice).
+    """
+
+    run_id: str
+    step: str
+    dates: tuple[date, ...]
+    definition_hash: str = ""
+    inputs: Mapping[str, int] = field(default_factory=dict)
+    notes: Mapping[str, object] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        data = {**asdict(self), "dates": [day.isoformat() for day in self.dates]}
+        return json.dumps({"scorelake": data}, sort_keys=True, default=str)
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Mark | None:
+        """The mark in a commit's userMetadata; None when somebody else wrote the commit."""
+        try:
+            data = json.loads(text or "")["scorelake"]
+        except (ValueError, KeyError, TypeError):
+            return None
+        return cls(**{**data, "dates": tuple(date.fromisoformat(day) for day in data["dates"])})
+
+
+@dataclass(frozen=True)
+class Commit:
+    """The outcome of a write: the table's version that holds it, and how many rows it wrote."""
+
+    table: str
+    version: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class Lake:
+    """The tables of one environment, seen through one Spark session."""
+
+    spark: SparkSession
+    settings: LakeSettings
+
+    # -------------------------------------------------------------- addresses
+
+    def location(self, name: str) -> str:
+        """Path of a table below `lake.root`."""
+        return f"{self.settings.root.rstrip('/')}/{_checked(name).replace('.', '/')}"
+
+    def identifier(self, name: str) -> str:
+        """The table's name in SQL."""
+        return f"{quoted(self.settings.catalog)}.{_checked(name)}" if self.settings.catalog else _checked(name)
+
+    def exists(self, name: str) -> bool:
+        if self.settings.catalog:
+            return bool(self.spark.catalog.tableExists(self.identifier(name)))
+        if self.spark.catalog.tableExists(name):
+            return True
+        # Attaching an empty folder succeeds and leaves a table without columns: look for a Delta log first.
+        from delta.tables import DeltaTable
+
+        if not DeltaTable.isDeltaTable(self.spark, self.location(name)):
+            return False
+        self._attach(name)
+        return True
+
+    def _attach(self, name: str) -> None:
+        self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {name.partition('.')[0]}")
+        self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION {_literal(self.location(name))}")
+
+    # -------------------------------------------------------------- reading
+
+    def read(self, name: str, *, version: int | None = None) -> DataFrame:
+        """The whole table, newest or of `version`. MissingInput when nobody has written it yet."""
+        if not self.exists(name):
+            raise MissingInput(f"table {name} does not exist yet; run the job that writes it first")
+        if version is None:
+            return self.spark.read.table(self.identifier(name))
+        return self.spark.sql(f"SELECT * FROM {self.identifier(name)} VERSION AS OF {int(version)}")
+
+    def read_slices(self, name: str, dates: Iterable[date], *, column: str = SLICE_COLUMN) -> DataFrame:
+        """The rows of the given slices."""
+        return self.read(name).where(slices(dates, column))
+
+    def version(self, name: str) -> int:
+        """Newest version of the table, -1 when it does not exist."""
+        if not self.exists(name):
+            return -1
+        row = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(name)} LIMIT 1").first()
+        return int(row["version"]) if row else -1
+
+    def versions(self, names: Iterable[str]) -> dict[str, int]:
+        return {name: self.version(name) for name in sorted(names)}
+
+    # -------------------------------------------------------------- writing
+
+    def create(
+        self, name: str, columns: Iterable[Column], *, partitioned_by: Collection[str], comment: str = ""
+    ) -> None:
+        """Make the table if it is not there. Partitioned by its slice column, so that slices commit side by side."""
+        if self.exists(name):
+            return
+        ddl = ",\n  ".join(column.ddl for column in columns)
+        properties = ", ".join(f"'{key}' = '{value}'" for key, value in PROPERTIES.items())
+        place = "" if self.settings.catalog else f"LOCATION {_literal(self.location(name))}"
+        layer = self.identifier(name).rsplit(".", 1)[0]
+        self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {layer}")
+        self._retrying(
+            lambda: self.spark.sql(
+                f"CREATE TABLE IF NOT EXISTS {self.identifier(name)} (\n  {ddl}\n) USING delta\n"
+                f"PARTITIONED BY ({', '.join(map(quoted, partitioned_by))}) {place}\n"
+                f"COMMENT {_literal(comment)} TBLPROPERTIES ({properties})"
+            )
+        )
+
+    def replace_slices(
+        self, frame: DataFrame, name: str, mark: Mark, *, column: str = SLICE_COLUMN, also: str = ""
+    ) -> Commit:
+        """Put `frame` in the place of the slices `mark.dates`, in one commit; readers see the old or the new ones.
+
+        `also` narrows what is replaced (`role <> 'restated'`). Raises ContractBroken when the frame's columns are
+        not exactly the table's: Delta would fill a missing one with nulls.
+        """
+        condition = slices(mark.dates, column) + (f" AND {also}" if also else "")
+        return self.replace_where(frame, name, mark, condition)
+
+    def replace_where(self, frame: DataFrame, name: str, mark: Mark, condition: str) -> Commit:
+        """Put `frame` in the place of the rows that meet `condition`, in one commit."""
+        target = self.read(name)
+        _require_same_columns(name, frame.schema, target.schema)
+        writer = (
+            frame.select(*map(quoted, target.columns))
+            .write.format("delta")
+            .mode("overwrite")
+            .option("replaceWhere", condition)
+            .option("userMetadata", mark.to_json())
+        )
+        before = self.version(name)
+        self._retrying(lambda: writer.saveAsTable(self.identifier(name)))
+        return self._commit_of(name, mark, since=before)
+
+    def append(self, frame: DataFrame, name: str, mark: Mark) -> Commit:
+        """Add rows to a log table (`ops.*`); slices of data are never appended to."""
+        _require_same_columns(name, frame.schema, self.read(name).schema)
+        writer = frame.write.format("delta").mode("append").option("userMetadata", mark.to_json())
+        before = self.version(name)
+        self._retrying(lambda: writer.saveAsTable(self.identifier(name)))
+        return self._commit_of(name, mark, since=before)
+
+    def _commit_of(self, name: str, mark: Mark, *, since: int) -> Commit:
+        """Our own commit, found by its mark, since another writer may have committed meanwhile.
+
+        An empty frame in the place of nothing makes no commit: then the table stands at `since` with no row written.
+        """
+        text = mark.to_json()
+        for row in self._history(name):
+            if row["version"] <= since:
+                break
+            if row["userMetadata"] == text:
+                return Commit(name, row["version"], int(row["operationMetrics"].get("numOutputRows", 0)))
+        return Commit(name, since, 0)
+
+    # -------------------------------------------------------------- marks
+
+    def _history(self, name: str) -> list[dict[str, Any]]:
+        """Commits, newest first; as many rows as the table has versions in its log."""
+        history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(name)}")
+        return [row.asDict(recursive=True) for row in history.collect()]  # a row a commit, not a row of data
+
+    def marks(self, name: str, step: str) -> dict[date, tuple[int, Mark]]:
+        """For each slice the version and mark of the newest commit of `step` that wrote it."""
+        if not self.exists(name):
+            return {}
+        newest: dict[date, tuple[int, Mark]] = {}
+        for row in self._history(name):
+            mark = Mark.from_json(row["userMetadata"])
+            if mark is not None and mark.step == step:
+                for day in mark.dates:
+                    newest.setdefault(day, (int(row["version"]), mark))
+        return newest
+
+    # -------------------------------------------------------------- conflicts
+
+    def _retrying(self, action: Callable[[], T]) -> T:
+        """`action`, again after a pause when another writer was faster; other slices never really conflict."""
+        import delta.exceptions  # noqa: F401  its import makes Delta's errors recognisable by name
+
+        for attempt in range(_ATTEMPTS):
+            try:
+                return action()
+            except Exception as error:
+                if attempt == _ATTEMPTS - 1 or not type(error).__name__.startswith(_CONFLICTS):
+                    raise
+                time.sleep(0.2 * 2**attempt)
+        raise AssertionError("unreachable")
+
+
+def slices(dates: Iterable[date], column: str = SLICE_COLUMN) -> str:
+    """The SQL condition that holds for exactly these slices: a range where they are contiguous.
+
+    BETWEEN is avoided: Delta fails on it in replaceWhere of a partitioned table.
+    """
+    days = sorted(set(dates))
+    name = quoted(column)
+    if not days:
+        return "false"
+    if len(days) == 1:
+        return f"{name} = DATE'{days[0]}'"
+    if (days[-1] - days[0]).days == len(days) - 1:
+        return f"{name} >= DATE'{days[0]}' AND {name} <= DATE'{days[-1]}'"
+    return f"{name} IN ({', '.join(f'DATE{chr(39)}{day}{chr(39)}' for day in days)})"
+
+
+def _require_same_columns(name: str, found: StructType, expected: StructType) -> None:
+    have = {column.name: column.dataType.simpleString() for column in found}
+    want = {column.name: column.dataType.simpleString() for column in expected}
+    problems = [f"missing {column} {kind}" for column, kind in want.items() if column not in have]
+    problems += [f"unexpected {column} {kind}" for column, kind in have.items() if column not in want]
+    problems += [
+        f"{column} is {have[column]}, expected {kind}"
+        for column, kind in want.items()
+        if column in have and have[column] != kind
+    ]
+    if problems:
+        raise ContractBroken(f"{name}: {'; '.join(problems)}; a changed contract needs a new table or a migration")
+
+
+def _checked(name: str) -> str:
+    if _TABLE.fullmatch(name) is None:
+        raise ContractBroken(f"table name {name!r}: expected <layer>.<table> of lower-case letters, digits and _")
+    return name
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
