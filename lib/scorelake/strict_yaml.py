@@ -80,6 +80,7 @@ def _index(node: yaml.Node, at: Location, lines: dict[Location, int], duplicates
             line = key_node.start_mark.line + 1
             if here in lines:
                 duplicates.append(Finding(str(path), line, f"key '{key_node.value}' stands twice"))
+                continue
             lines[here] = line
             _index(value_node, here, lines, duplicates, path)
     elif isinstance(node, yaml.SequenceNode):

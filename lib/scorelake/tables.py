@@ -62,7 +62,8 @@ def parse_column(text: Any) -> Any:
         tree = parse_one(f"CREATE TABLE t ({text})", dialect="spark")
     except SqlglotError as error:
         raise ValueError(f"not a column in DDL, such as 'amount DECIMAL(10,2)': {text!r}") from error
-    definitions = tree.this.expressions if isinstance(tree.this, exp.Schema) else []
+    is_only_a_schema = isinstance(tree.this, exp.Schema) and not tree.args.get("properties")
+    definitions = tree.this.expressions if is_only_a_schema else []
     if len(definitions) != 1 or not isinstance(definitions[0], exp.ColumnDef) or definitions[0].kind is None:
         raise ValueError(f"expected one column in DDL, such as 'amount DECIMAL(10,2)', found {text!r}")
     column = definitions[0]
