@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "lib")  # Python workers, as --py-files would
     warehouse = tmp_path_factory.mktemp("warehouse")
     spark = session.start(
         "scorelake-tests",
