@@ -1,0 +1,5 @@
+SELECT
+  campaign_id,
+  coupon_upc,
+  product_id
+FROM bronze.coupons
