@@ -1,0 +1,86 @@
+"""The specification of a model: `conf/models/<name>.yaml`.
+
+What is learnt, from which features and labels, how it is judged, scored and watched. What a value means for
+rows stands in semantics.md (sections 4, 7, 8); what a parameter means stands with the library that takes it.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from scorelake.models.judging import HEADLINE, METRICS, Bounds, Metrics, Promotion
+from scorelake.models.learning import (
+    ALGORITHMS,
+    Algorithm,
+    CategoricalSteps,
+    EntitySplit,
+    FeatureChoice,
+    NumericSteps,
+    Preprocessing,
+    Split,
+    Task,
+    TemporalSplit,
+)
+from scorelake.models.watching import Drift, DriftLimits, DriftOverride, Mute, Scoring
+from scorelake.strict_yaml import Definition
+
+
+class Model(Definition):
+    """What is learnt, from which features and labels, how it is judged, scored and watched."""
+
+    name: str
+    description: str
+    feature_service: str
+    label: str = Field(description="A label table, e.g. gold.churned.")
+    task: Task
+    features: FeatureChoice = FeatureChoice()
+    split: Split
+    preprocessing: Preprocessing | None = None
+    algorithm: Algorithm
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    metrics: Metrics = Metrics()
+    promotion: Promotion = Promotion()
+    scoring: Scoring = Scoring()
+    drift: Drift = Drift()
+
+    @property
+    def headline(self) -> str:
+        return self.metrics.headline or HEADLINE[self.task]
+
+    @model_validator(mode="after")
+    def _fits_the_task(self) -> Model:
+        known = METRICS[self.task]
+        asked = [*self.promotion.require, *([self.metrics.headline] if self.metrics.headline else [])]
+        unknown = [name for name in asked if name not in known]
+        if unknown:
+            raise ValueError(f"a {self.task} model has no metric {', '.join(unknown)}; there are: {', '.join(known)}")
+        if self.task not in ALGORITHMS[self.algorithm.name]:
+            raise ValueError(f"algorithm {self.algorithm.name} cannot do task {self.task}")
+        if self.scoring.cut is not None and self.task != "binary":
+            raise ValueError("scoring.cut needs task: binary")
+        return self
+
+
+__all__ = [
+    "ALGORITHMS",
+    "HEADLINE",
+    "METRICS",
+    "Algorithm",
+    "Bounds",
+    "CategoricalSteps",
+    "Drift",
+    "DriftLimits",
+    "DriftOverride",
+    "EntitySplit",
+    "FeatureChoice",
+    "Metrics",
+    "Model",
+    "Mute",
+    "NumericSteps",
+    "Preprocessing",
+    "Promotion",
+    "Scoring",
+    "Split",
+    "Task",
+    "TemporalSplit",
+]

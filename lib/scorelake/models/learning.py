@@ -1,0 +1,145 @@
+"""What a model learns and from what: task, features, split, preprocessing, algorithm."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from scorelake.dates import Duration
+from scorelake.strict_yaml import Definition
+from scorelake.tables import Share
+
+Task = Literal["binary", "multiclass", "regression"]
+
+_CLASSIFIERS: tuple[Task, ...] = ("binary", "multiclass")
+_REGRESSORS: tuple[Task, ...] = ("regression",)
+ALGORITHMS: dict[str, tuple[Task, ...]] = {
+    "xgboost": ("binary", "multiclass", "regression"),
+    "sklearn.linear_model.LogisticRegression": _CLASSIFIERS,
+    "sklearn.ensemble.RandomForestClassifier": _CLASSIFIERS,
+    "sklearn.ensemble.ExtraTreesClassifier": _CLASSIFIERS,
+    "sklearn.ensemble.HistGradientBoostingClassifier": _CLASSIFIERS,
+    "sklearn.tree.DecisionTreeClassifier": _CLASSIFIERS,
+    "sklearn.dummy.DummyClassifier": _CLASSIFIERS,
+    "sklearn.linear_model.LinearRegression": _REGRESSORS,
+    "sklearn.linear_model.Ridge": _REGRESSORS,
+    "sklearn.linear_model.Lasso": _REGRESSORS,
+    "sklearn.linear_model.ElasticNet": _REGRESSORS,
+    "sklearn.ensemble.RandomForestRegressor": _REGRESSORS,
+    "sklearn.ensemble.ExtraTreesRegressor": _REGRESSORS,
+    "sklearn.ensemble.HistGradientBoostingRegressor": _REGRESSORS,
+    "sklearn.tree.DecisionTreeRegressor": _REGRESSORS,
+    "sklearn.dummy.DummyRegressor": _REGRESSORS,
+}
+"""What may be trained, and for which tasks. Each is saved without pickle and has been tried through every job."""
+
+
+class FeatureChoice(Definition):
+    """Which features of the service enter the model; by default all of them."""
+
+    only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_way(self) -> FeatureChoice:
+        if self.only and self.exclude:
+            raise ValueError("expected either only or exclude")
+        return self
+
+    def choose(self, available: list[str]) -> list[str]:
+        """The chosen ones of `available`, in its order; ValueError names features that do not exist."""
+        unknown = sorted({*self.only, *self.exclude} - set(available))
+        if unknown:
+            raise ValueError(f"no such feature: {', '.join(unknown)}; there are: {', '.join(available)}")
+        return [name for name in available if name not in self.exclude and (not self.only or name in self.only)]
+
+
+class TemporalSplit(Definition):
+    """Train on the past, judge on the future. Dates are run dates; t = D+1 00:00 as everywhere.
+
+    A row whose label window [t, t + gap) reaches into the next part belongs to no part.
+    """
+
+    kind: Literal["temporal"] = "temporal"
+    validation_from: date
+    test_from: date
+    gap: Duration | None = Field(default=None, description="At least the label's horizon, which is the default.")
+
+    @model_validator(mode="after")
+    def _forwards(self) -> TemporalSplit:
+        if self.test_from <= self.validation_from:
+            raise ValueError(f"test_from ({self.test_from}) must be after validation_from ({self.validation_from})")
+        return self
+
+
+class EntitySplit(Definition):
+    """Every entity belongs to one part for good: a hash of `keys` and the model's seed decides."""
+
+    kind: Literal["entity"]
+    keys: tuple[str, ...] = Field(min_length=1, description="Columns of the label table, e.g. customer_id.")
+    validation: Share = 0.2
+    test: Share = 0.2
+
+    @model_validator(mode="after")
+    def _room_for_train(self) -> EntitySplit:
+        if not (self.validation > 0 and self.test > 0 and self.validation + self.test < 1):
+            raise ValueError("validation and test must be above 0 and leave room for train")
+        return self
+
+
+Split = Annotated[TemporalSplit | EntitySplit, Field(discriminator="kind")]
+
+
+# ------------------------------------------------------------------ preprocessing, fitted on train only
+
+
+class NumericSteps(Definition):
+    """In this order: winsorise, impute (with a 0/1 column a feature that had nulls), scale."""
+
+    winsorise: Share = Field(default=0.0, lt=0.5, description="Share cut off at each end, by quantiles of train.")
+    impute: Literal["none", "mean", "median", "most_frequent", "constant"] = "none"
+    fill: float = Field(default=0.0, description="The constant.")
+    flag_missing: bool = False
+    scale: Literal["none", "standard", "minmax", "robust"] = "none"
+
+
+class CategoricalSteps(Definition):
+    """Null is a category of its own; a category unseen in train, or rarer than `min_rows`, is `other`."""
+
+    encode: Literal["one_hot", "ordinal", "target"] = Field(
+        default="one_hot", description="target: out of fold, with the prior for unseen categories."
+    )
+    min_rows: int = Field(default=20, ge=1)
+
+
+class Preprocessing(Definition):
+    numeric: NumericSteps = NumericSteps()
+    categorical: CategoricalSteps = CategoricalSteps()
+
+
+class Algorithm(Definition):
+    """`xgboost`, or the class path of a scikit-learn estimator from the allow-list."""
+
+    name: str
+    params: dict[str, bool | int | float | str | None] = Field(
+        default={}, description="In the library's own words, e.g. max_depth: 6; seeds and threads are set for you."
+    )
+    rounds: int = Field(default=300, ge=1, description="Trees at most (xgboost).")
+    early_stopping_rounds: int | None = Field(
+        default=30, ge=1, description="Stop when validation has not improved for so many rounds (xgboost)."
+    )
+
+    @model_validator(mode="after")
+    def _allowed(self) -> Algorithm:
+        if self.name not in ALGORITHMS:
+            raise ValueError(f"algorithm {self.name!r} is not on the allow-list: {', '.join(ALGORITHMS)}")
+        own = {"seed", "random_state", "n_jobs", "nthread", "objective", "num_class", "eval_metric", "verbosity"}
+        taken = sorted(own & set(self.params))
+        if taken:
+            raise ValueError(f"params: {', '.join(taken)} follows from the model file (task, metrics, seed)")
+        only_boosting = sorted({"rounds", "early_stopping_rounds"} & self.model_fields_set)
+        if self.name != "xgboost" and only_boosting:
+            raise ValueError(f"{', '.join(only_boosting)}: only xgboost has rounds; use params")
+        return self
