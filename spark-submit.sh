@@ -122,7 +122,8 @@ install_packages() {
   if [[ -f $stamp && $(<"$stamp") == unfinished ]] || ! is_supported_python "$python"; then
     rm -rf "$venv"/[!.]*
     echo unfinished >"$stamp"
-    "$1" -m venv "$venv" &>>"$log" || fail "$1 cannot make a virtual environment; install its venv module ($log)"
+    "$1" -m venv "$venv" &>>"$log" ||
+      fail "$1 cannot make a virtual environment; install its venv module ($log)"
   fi
   echo unfinished >"$stamp"
   # pyspark is built on this machine; what builds it is held by the lock's hashes too, so it comes first.
@@ -179,19 +180,23 @@ SHELL
 
 # JAVA_HOME's Java, else the one on PATH, else the packaged one; 17 or 21, whichever comes first.
 choose_java() {
-  local candidate
+  local candidate version
   for candidate in ${JAVA_HOME:+"$JAVA_HOME/bin/java"} java; do
-    [[ $("$candidate" -version 2>&1) =~ version\ \"([^\"]+)\" ]] || continue
-    if [[ ${BASH_REMATCH[1]} =~ ^(17|21)([.-]|$) ]]; then
-      [[ $candidate != java ]] || unset JAVA_HOME
-      return
-    fi
-    say "$candidate is Java ${BASH_REMATCH[1]}; Spark needs 17 or 21, so another one is used"
+    version=$(java_version "$candidate") || continue
+    case $version in
+      17 | 17[.-]* | 21 | 21[.-]*)
+        [[ $candidate != java ]] || unset JAVA_HOME
+        return
+        ;;
+    esac
+    say "$candidate is Java $version; Spark needs 17 or 21, so another one is used"
   done
   export JAVA_HOME=$venv/java
   "$JAVA_HOME/bin/java" -version &>/dev/null ||
     fail "no Java 17 or 21 and the packaged one does not run here; install openjdk-17-jre-headless or set JAVA_HOME"
 }
+
+java_version() { [[ $("$1" -version 2>&1) =~ version\ \"([^\"]+)\" ]] && printf '%s\n' "${BASH_REMATCH[1]}"; }
 
 # pyspark ships Ivy, which knows the public repository; IVY_SETTINGS names a settings file with a mirror instead.
 fetch_jar() {
@@ -220,6 +225,7 @@ enter_environment() {
   SPARK_HOME=$(dirname "$(jars_folder)")
   export SPARK_HOME SPARK_CONF_DIR=$root/conf/spark SPARK_LOCAL_IP=${SPARK_LOCAL_IP:-127.0.0.1}
   export PATH=$venv/bin:$PATH PYSPARK_PYTHON=$python PYTHONPATH=$root/lib:$root PYTHONSAFEPATH=1 TZ=UTC
+  export SCORELAKE_CONF_DIR=${SCORELAKE_CONF_DIR:-$root/conf}
   export OMP_WAIT_POLICY=PASSIVE # idle OpenMP threads spin otherwise
   export GX_ANALYTICS_ENABLED=false MLFLOW_DISABLE_TELEMETRY=true FEAST_USAGE=False GIT_PYTHON_REFRESH=quiet
 }
@@ -233,10 +239,10 @@ spark_options() {
   done <"$1"
 }
 
-# A session made from here on has the properties of environment $1; definitions in folder $2 may bring their own.
+# A session made from here on has Spark's properties of environment $1; the folder of definitions, $2, may hold them.
 use_spark_of() {
   local file
-  for file in ${2:+"$2/spark/$1.conf"} "$root/conf/spark/$1.conf"; do
+  for file in "${2:-$SCORELAKE_CONF_DIR}/spark/$1.conf" "$root/conf/spark/$1.conf"; do
     if [[ -f $file ]]; then
       PYSPARK_SUBMIT_ARGS="$(spark_options "$file")pyspark-shell"
       export PYSPARK_SUBMIT_ARGS
@@ -249,8 +255,9 @@ use_spark_of() {
 # Python drives and starts spark-submit itself (pyspark does, with PYSPARK_SUBMIT_ARGS): were spark-submit first,
 # the job would have no terminal, and a SIGTERM would end the JVM and leave Python running.
 run_job() {
-  local job=$1 environment=$2 conf_dir=$3 status=0
-  shift 3
+  local job=$1 environment status=0
+  shift
+  environment=$(option --env "$@")
   case $environment in
     dataproc | databricks) fail "submission to $environment comes with a later release; --env local runs here" ;;
   esac
@@ -261,7 +268,7 @@ run_job() {
     100) exit 0 ;; # answered: it was a call for help
     *) exit "$status" ;;
   esac
-  use_spark_of "$environment" "$conf_dir"
+  use_spark_of "$environment" "$(option --conf-dir "$@")"
   exec "$python" -m "jobs.$job" "$@"
 }
 
@@ -298,7 +305,7 @@ main() {
   shift || true
   case $word in
     '' | -h | --help | help) usage ;;
-    demo) run_job demo local '' "$@" ;;
+    demo) run_job demo --env local "$@" ;;
     test)
       enter_environment
       run_tests "$@"
@@ -313,25 +320,24 @@ main() {
       exec "$python" -m jobs.check "$@"
       ;;
     doctor)
-      local environment
-      environment=$(option --env "$@")
       enter_environment
-      use_spark_of "${environment:-local}" "$(option --conf-dir "$@")"
+      set -- --env local "$@"
+      use_spark_of "$(option --env "$@")" "$(option --conf-dir "$@")"
       exec "$python" -m jobs.doctor "$@"
       ;;
     notebook)
       enter_environment
-      use_spark_of local ''
+      use_spark_of local ""
       exec "$python" -m jupyter lab --notebook-dir "$root/notebooks" "$@"
       ;;
     shell)
       enter_environment
-      use_spark_of local ''
+      use_spark_of local ""
       exec "$python" -ic 'from scorelake import session; spark = session.start("shell")' "$@"
       ;;
     *)
-      [[ -f $root/jobs/$word.py ]] || fail "no job or word '$word'; ./spark-submit.sh --help lists them"
-      run_job "$word" "$(option --env "$@")" "$(option --conf-dir "$@")" "$@"
+      [[ $word == [a-z]* && -f $root/jobs/$word.py ]] || fail "no job or word '$word'; ./spark-submit.sh --help lists them"
+      run_job "$word" "$@"
       ;;
   esac
 }

@@ -170,7 +170,9 @@ def model_registry(machine: Machine) -> Diagnosis:
         return missing
     from mlflow import MlflowClient
 
-    MlflowClient(registry_uri=uri, tracking_uri=machine.settings.mlflow.tracking_uri).search_registered_models(max_results=1)
+    MlflowClient(registry_uri=uri, tracking_uri=machine.settings.mlflow.tracking_uri).search_registered_models(
+        max_results=1
+    )
     return Diagnosis(True, uri)
 
 
