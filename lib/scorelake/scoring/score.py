@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scorelake.scoring.package import Package, predictor
@@ -28,7 +28,7 @@ def score(features: DataFrame, package: Package, *, keys: Sequence[str], classes
         outputs += ["`prediction` string", *(f"{quoted('score_' + escaped(name))} double" for name in classes)]
     schema = ", ".join([*(f"{quoted(key)} {types[key]}" for key in keys), *outputs])
 
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         predict = predictor(package)
         for batch in batches:
             yield _scored(batch, predict(batch), keys, classes)

@@ -190,15 +190,14 @@ class Lake:
     def _commit_of(self, name: str, mark: Mark, *, since: int) -> Commit:
         """Our own commit, found by its mark, since another writer may have committed meanwhile.
 
-        An empty frame in the place of nothing makes no commit: then the table stands at `since` with no row written.
+        Written by its name in the catalog, an empty frame makes a commit too (by path it would not), so that an
+        empty slice has its mark of done as any other.
         """
         text = mark.to_json()
         for row in self._history(name):
-            if row["version"] <= since:
-                break
-            if row["userMetadata"] == text:
+            if row["version"] > since and row["userMetadata"] == text:
                 return Commit(name, row["version"], int(row["operationMetrics"].get("numOutputRows", 0)))
-        return Commit(name, since, 0)
+        raise ContractBroken(f"{name}: no commit of run {mark.run_id} after version {since}; was the table replaced?")
 
     # -------------------------------------------------------------- marks
 
