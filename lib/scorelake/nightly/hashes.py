@@ -1,0 +1,38 @@
+"""Definition hashes of tables and populations: over what they mean, not how they are written."""
+
+from __future__ import annotations
+
+from scorelake import sql
+from scorelake.definitions import Definitions
+from scorelake.digests import definition_hash, python_meaning
+
+_NOT_MEANING = {"description", "retention", "personal"}
+
+
+def table(definitions: Definitions, name: str) -> str:
+    """Hash of a table's contract and of the SQL or Python that fills it; comments and prose leave no trace."""
+    contract = definitions.tables[name]
+    parts: dict[str, object] = {
+        "contract": contract.model_dump(mode="json", exclude=_NOT_MEANING, exclude_defaults=True),
+        "columns": [[column.name, column.type] for column in contract.columns],
+    }
+    parts["contract"].pop("columns")  # type: ignore[attr-defined]
+    if name in definitions.sql:
+        parts["sql"] = sql.meaning(definitions.sql[name])
+    transform = getattr(contract, "transform", None)
+    if transform is not None:
+        module = transform.partition(":")[0]
+        parts["python"] = python_meaning((definitions.conf_dir / "python" / f"{module}.py").read_text("utf-8"))
+    label = definitions.labels[name].label if name in definitions.labels else None
+    if label is not None:
+        parts["population"] = population(definitions, label.population)
+    return definition_hash(parts)
+
+
+def population(definitions: Definitions, name: str) -> str:
+    return definition_hash({"sql": sql.meaning(definitions.populations[name])})
+
+
+def combined(*hashes: str) -> str:
+    """One hash of several, in order."""
+    return definition_hash({"hashes": list(hashes)})
