@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
+from typing_extensions import TypeIs
 
 BELOW, ABOVE, NAN, NULL, OTHER, UNSEEN = "below", "above", "nan", "null", "other", "unseen"
 SPECIAL = (BELOW, ABOVE, NAN, NULL, OTHER, UNSEEN)
@@ -99,7 +100,7 @@ def position(cells: AnyCells, name: str) -> int:
     return cells.names.index(name)
 
 
-def is_ordered(cells: AnyCells) -> bool:
+def is_ordered(cells: AnyCells) -> TypeIs[NumericCells | ValueCells]:
     """Whether the cells lie on a line, so that cumulative measures mean something."""
     return not isinstance(cells, CategoricalCells)
 

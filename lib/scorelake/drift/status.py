@@ -1,0 +1,118 @@
+"""The verdict on one column in one segment on one night, and whether enough nights agree to raise an alert."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from scorelake.drift.cells import NULL, UNSEEN
+from scorelake.drift.compare import Comparison
+from scorelake.models.watching import DriftLimits
+
+
+class Status(StrEnum):
+    """Worst first; never OK for want of data."""
+
+    ERROR = "ERROR"
+    ALERT = "ALERT"
+    WARN = "WARN"
+    NO_DATA = "NO_DATA"
+    INSUFFICIENT = "INSUFFICIENT"
+    OK = "OK"
+
+
+UNCOUNTED = (Status.NO_DATA, Status.INSUFFICIENT)
+"""Nights of these neither count towards k of n nor reset it."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A status, the rule that gave it, what was found and what the limit was, in a sentence for people."""
+
+    status: Status
+    rule: str
+    value: float | None
+    threshold: float | None
+    reason: str
+
+
+def judge(
+    comparison: Comparison, limits: DriftLimits, *, fdr: float, adjusted_p: float | None, problem: str | None = None
+) -> Verdict:
+    """The first rule that matches: ERROR, NO_DATA, INSUFFICIENT, a share over its limit, PSI, else OK.
+
+    `adjusted_p` is Benjamini-Hochberg's over the family; `problem` says why the column cannot be compared.
+    """
+    if problem is not None:
+        return Verdict(Status.ERROR, "comparable", None, None, problem)
+    if comparison.m == 0:
+        return Verdict(Status.NO_DATA, "rows", 0.0, float(limits.min_rows), "no rows tonight")
+    size, side = min((comparison.current.size, "tonight"), (comparison.reference.size, "in the reference"))
+    if size < limits.min_rows or comparison.distance is None:
+        reason = f"{size:,.0f} rows {side}, {limits.min_rows:,} are needed to tell drift from noise"
+        return Verdict(Status.INSUFFICIENT, "min_rows", size, float(limits.min_rows), reason)
+    return _share_verdict(comparison, limits) or _psi_verdict(comparison, limits, fdr, adjusted_p)
+
+
+def _share_verdict(comparison: Comparison, limits: DriftLimits) -> Verdict | None:
+    """A share of nulls or of unseen categories that moved further than allowed, and not by chance."""
+    for rule, cell, limit, words in (
+        ("null_change", NULL, limits.null_change, "null values"),
+        ("unseen", UNSEEN, limits.unseen, "values unseen in training"),
+    ):
+        found = comparison.share(cell)
+        if found is None:
+            continue
+        before, now = found
+        value = abs(now - before) if cell == NULL else now - before
+        if value > limit and comparison.change_p(cell) < limits.alpha:
+            reason = f"{words}: {now:.2%} of rows, {before:.2%} in the reference; the limit is a change of {limit:.2%}"
+            return Verdict(Status.ALERT, rule, value, limit, reason)
+    return None
+
+
+def _psi_verdict(comparison: Comparison, limits: DriftLimits, fdr: float, adjusted_p: float | None) -> Verdict:
+    """PSI over a level counts only when the critical level and the false discovery rate agree."""
+    distance = comparison.distance
+    if distance is None:
+        raise ValueError("a comparison without rows has no PSI")
+    is_significant = distance.psi >= distance.crit and adjusted_p is not None and adjusted_p < fdr
+    for status, limit in ((Status.ALERT, limits.alert), (Status.WARN, limits.warn)):
+        if distance.psi >= limit and is_significant:
+            reason = f"PSI {distance.psi:.3f} reaches {limit:g}, and chance alone stays below {distance.crit:.3f}"
+            return Verdict(status, "psi", distance.psi, limit, reason)
+    if distance.psi >= limits.warn:
+        reason = f"PSI {distance.psi:.3f} reaches {limits.warn:g}, but with so few rows that may be chance"
+    else:
+        reason = f"PSI {distance.psi:.3f} is below {limits.warn:g}"
+    return Verdict(Status.OK, "psi", distance.psi, limits.warn, reason)
+
+
+def firing(nights: Sequence[Status], *, k: int, n: int) -> Status | None:
+    """The level that enough nights agree on, ALERT or WARN; None when they do not.
+
+    `nights` in order of date, the latest last. Of the last n nights with enough data k must reach the level,
+    the latest of them included. An ERROR is a fact, not a sample: it fires at once.
+    """
+    counted = [status for status in nights if status not in UNCOUNTED]
+    if not counted:
+        return None
+    if counted[-1] is Status.ERROR:
+        return Status.ERROR
+    for level, reached in ((Status.ALERT, (Status.ALERT,)), (Status.WARN, (Status.ALERT, Status.WARN))):
+        if counted[-1] in reached and sum(status in reached for status in counted[-n:]) >= k:
+            return level
+    return None
+
+
+def worst(statuses: Iterable[Status]) -> Status:
+    """The status of a whole: its worst part's, NO_DATA when it has none."""
+    order = list(Status)
+    return min(statuses, key=order.index, default=Status.NO_DATA)
+
+
+def is_muted(limits: DriftLimits, run_date: dt.date) -> bool:
+    """Whether numbers are kept but alerts held back that night."""
+    return limits.mute is not None and run_date <= limits.mute.until
