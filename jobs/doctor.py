@@ -24,11 +24,11 @@ def diagnose(arguments: list[str]) -> int:
     machine = doctor.Machine(THIS.parents[1], call.settings)
     checks = doctor.QUICK if call.options["quick"] else doctor.QUICK + doctor.THOROUGH
     healthy = True
-    for name, diagnosis in doctor.examine(machine, checks):
+    for diagnosis in doctor.examine(machine, checks):
         healthy = healthy and diagnosis.ok
-        print(f"{'ok   ' if diagnosis.ok else 'WRONG'}  {name:<16}  {diagnosis.found}", flush=True)
+        print(f"{'ok   ' if diagnosis.ok else 'WRONG'}  {diagnosis.name:<16}  {diagnosis.what}", flush=True)
         if not diagnosis.ok:
-            print(f"       {'':<16}  fix: {diagnosis.fix}", flush=True)
+            print(f"{'':<25}fix: {diagnosis.fix}", flush=True)
     return 0 if healthy else 2
 
 
