@@ -107,6 +107,10 @@ class Source(Definition):
     new_columns: Literal["keep", "refuse"] = Field(
         default="refuse", description="A column that the contract does not know: kept in `extra`, or refused."
     )
+    optional: tuple[str, ...] = Field(default=(), description="Bronze columns that a drop may lack; null then.")
+    time_zone: str | None = Field(
+        default=None, description="Zone of timestamps that carry none, e.g. America/New_York; without it, UTC."
+    )
 
 
 class FileSource(Source):
