@@ -73,6 +73,10 @@ class GateRefused(ScorelakeError):
     exit_code = 4
 
 
+class UnfitTrainingSet(GateRefused):
+    """The labelled rows cannot teach: too few, one class only, an all-null feature, a label that is null."""
+
+
 # ------------------------------------------------------------------ 1: failed
 
 
@@ -86,3 +90,7 @@ class ContractBroken(ScorelakeError):
 
 class ExpectationRaised(ScorelakeError):
     """An expectation could not be judged at all; this is an error, not failed data."""
+
+
+class FeatureOverflow(ScorelakeError):
+    """An exact total of a window does not fit the type of its feature."""

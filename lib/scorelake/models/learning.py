@@ -33,7 +33,7 @@ ALGORITHMS: dict[str, tuple[Task, ...]] = {
     "sklearn.tree.DecisionTreeRegressor": _REGRESSORS,
     "sklearn.dummy.DummyRegressor": _REGRESSORS,
 }
-"""What may be trained, and for which tasks. Each is saved without pickle and has been tried through every job."""
+"""What may be trained, and for which tasks. Each can be saved without pickle."""
 
 
 class FeatureChoice(Definition):
@@ -62,7 +62,7 @@ class TemporalSplit(Definition):
     A row whose label window [t, t + gap) reaches into the next part belongs to no part.
     """
 
-    kind: Literal["temporal"] = "temporal"
+    kind: Literal["temporal"]
     validation_from: date
     test_from: date
     gap: Duration | None = Field(default=None, description="At least the label's horizon, which is the default.")
@@ -96,7 +96,7 @@ Split = Annotated[TemporalSplit | EntitySplit, Field(discriminator="kind")]
 
 
 class NumericSteps(Definition):
-    """In this order: winsorise, impute (with a 0/1 column a feature that had nulls), scale."""
+    """In this order: winsorise, impute, scale; and a 0/1 column beside each feature that had nulls in train."""
 
     winsorise: Share = Field(default=0.0, lt=0.5, description="Share cut off at each end, by quantiles of train.")
     impute: Literal["none", "mean", "median", "most_frequent", "constant"] = "none"
@@ -106,7 +106,7 @@ class NumericSteps(Definition):
 
 
 class CategoricalSteps(Definition):
-    """Null is a category of its own; a category unseen in train, or rarer than `min_rows`, is `other`."""
+    """Null is a category of its own; one unseen in train, or rarer than `min_rows` there, counts as "other"."""
 
     encode: Literal["one_hot", "ordinal", "target"] = Field(
         default="one_hot", description="target: out of fold, with the prior for unseen categories."
@@ -116,7 +116,7 @@ class CategoricalSteps(Definition):
 
 class Preprocessing(Definition):
     numeric: NumericSteps = NumericSteps()
-    categorical: CategoricalSteps = CategoricalSteps()
+    categorical: CategoricalSteps | None = Field(default=None, description="Needed as soon as a feature is a string.")
 
 
 class Algorithm(Definition):

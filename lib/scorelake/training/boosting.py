@@ -1,0 +1,94 @@
+"""XGBoost on one matrix of numbers: no copy of the matrix, nulls are its own missing value."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from scorelake.errors import ConfigError, ScorelakeError
+from scorelake.models import Model, Task
+from scorelake.training.dataset import Dataset, Part, names
+from scorelake.training.fitted import Floats, Learnt
+
+if TYPE_CHECKING:
+    import xgboost
+
+OBJECTIVES: dict[Task, str] = {
+    "binary": "binary:logistic",
+    "multiclass": "multi:softprob",
+    "regression": "reg:squarederror",
+}
+STOPS_ON: dict[Task, str] = {"binary": "logloss", "multiclass": "mlogloss", "regression": "rmse"}
+"""Early stopping watches a proper score, so that stopping never trades calibration for rank."""
+
+_ALIASES = frozenset({"eta", "lambda", "alpha", "min_split_loss", "reg_lambda", "reg_alpha"})
+
+
+def fit(spec: Model, data: Dataset) -> Learnt:
+    """A Booster cut to its best round. The same rows, seed and number of threads give the same bytes."""
+    import xgboost
+
+    texts = names(data.features, "category")
+    if texts:
+        raise ConfigError(
+            f"model {spec.name}: features {', '.join(texts)} are strings: "
+            "declare preprocessing.categorical, or exclude them"
+        )
+    params = parameters(spec, len(data.classes))
+    numeric = names(data.features, "number")
+    bins = {"max_bin": params["max_bin"]} if "max_bin" in params else {}
+    train = xgboost.QuantileDMatrix(data.train.matrix, data.train.label, feature_names=numeric, **bins)
+    validation = xgboost.QuantileDMatrix(
+        data.validation.matrix, data.validation.label, feature_names=numeric, ref=train, **bins
+    )
+    stopping = spec.algorithm.early_stopping_rounds
+    try:
+        booster = xgboost.train(
+            params,
+            train,
+            num_boost_round=spec.algorithm.rounds,
+            evals=[(validation, "validation")],
+            early_stopping_rounds=stopping,
+            verbose_eval=False,
+        )
+    except xgboost.core.XGBoostError as error:
+        raise ScorelakeError(f"model {spec.name}: XGBoost refused: {_first_line(error)}") from error
+    rounds = booster.num_boosted_rounds() if stopping is None else booster.best_iteration + 1
+    kept = booster[:rounds]
+
+    def predict(part: Part) -> Floats:
+        return predicted(kept, part)
+
+    return Learnt(kept, "xgboost", predict, {"rounds_used": rounds})
+
+
+def predicted(booster: xgboost.Booster, part: Part) -> Floats:
+    """Scores as float64; the features of `part` must be those of the booster, in order."""
+    if not len(part):
+        return np.empty(0)
+    return np.asarray(booster.inplace_predict(part.matrix, missing=np.nan), np.float64)
+
+
+def parameters(spec: Model, classes: int) -> dict[str, Any]:
+    """XGBoost's parameters for `spec`. ConfigError for one that XGBoost does not know, since it would ignore it."""
+    import xgboost
+
+    known = sorted({*xgboost.XGBModel().get_params(), *_ALIASES})
+    for name in spec.algorithm.params:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {close[0]}?" if close else ""
+            raise ConfigError(f"model {spec.name}: algorithm.params: xgboost has no {name}{hint}")
+    task: dict[str, Any] = {"objective": OBJECTIVES[spec.task], "eval_metric": STOPS_ON[spec.task]}
+    if spec.task == "multiclass":
+        task["num_class"] = classes
+    threads = os.cpu_count() or 1
+    return {"tree_method": "hist", **spec.algorithm.params, **task, "seed": spec.seed, "nthread": threads}
+
+
+def _first_line(error: Exception) -> str:
+    """XGBoost's own sentence, without its stack trace."""
+    return str(error).strip().splitlines()[0].rpartition("] ")[2]

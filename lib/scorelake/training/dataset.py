@@ -1,0 +1,74 @@
+"""What one model learns from, as arrays on the driver: one matrix a part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column that enters the model. A number is a double (null is NaN), a category a string."""
+
+    name: str
+    kind: Literal["number", "category"]
+
+
+def names(features: Sequence[Feature], kind: Literal["number", "category"]) -> list[str]:
+    return [feature.name for feature in features if feature.kind == kind]
+
+
+@dataclass(frozen=True)
+class Part:
+    """The rows of one split. `label` is 0/1, a class code or a number; `entity` tells rows of one entity."""
+
+    features: tuple[Feature, ...]
+    matrix: NDArray[np.floating[Any]] = field(repr=False)
+    categories: Mapping[str, NDArray[np.object_]] = field(repr=False)
+    label: NDArray[np.float64] = field(repr=False)
+    entity: NDArray[np.int64] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def frame(self) -> pd.DataFrame:
+        """The features in order as pandas columns; numbers share memory with the matrix, null categories are None."""
+        import pandas as pd
+
+        frame = pd.DataFrame(self.matrix, columns=names(self.features, "number"), copy=False)
+        for name, values in self.categories.items():
+            frame[name] = values
+        return frame[[feature.name for feature in self.features]] if self.categories else frame
+
+    def take(self, rows: NDArray[np.int64]) -> Part:
+        """The rows at these positions, copied."""
+        categories = {name: values[rows] for name, values in self.categories.items()}
+        return Part(self.features, self.matrix[rows], categories, self.label[rows], self.entity[rows])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Everything one model learns from. `classes` are the names behind the label codes of a multi-class model."""
+
+    features: tuple[Feature, ...]
+    classes: tuple[str, ...]
+    parts: Mapping[str, Part]
+
+    @property
+    def train(self) -> Part:
+        return self.parts["train"]
+
+    @property
+    def validation(self) -> Part:
+        return self.parts["validation"]
+
+    @property
+    def test(self) -> Part:
+        return self.parts["test"]

@@ -1,0 +1,67 @@
+"""What training hands over: a model, how good it is on each part, and what proves later that it is still the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scorelake.metrics import Estimate
+from scorelake.training.dataset import Feature, Part
+
+Floats = NDArray[np.float64]
+Predict = Callable[[Part], Floats]
+"""Scores of a part: (rows,), or (rows, classes) of probabilities for a multi-class model."""
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """A model and how to ask it. `flavour` is MLflow's; `details` are facts of the fit, such as rounds used."""
+
+    model: Any
+    flavour: Literal["xgboost", "sklearn"]
+    predict: Predict = field(repr=False)
+    details: Mapping[str, float | int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Labels and scores of a part that the model did not learn from; `entity` groups rows for intervals."""
+
+    label: Floats = field(repr=False)
+    score: Floats = field(repr=False)
+    entity: NDArray[np.int64] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Made-up rows and the model's answers. A version that answers otherwise is not the one that was registered."""
+
+    rows: Part
+    scores: Floats
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model with its record.
+
+    `metrics` by part and name; `baselines` by baseline, part and name; `importance` by feature: by how much the
+    headline metric gets worse on validation when the feature is shuffled, greatest first.
+    """
+
+    learnt: Learnt
+    features: tuple[Feature, ...]
+    classes: tuple[str, ...]
+    metrics: Mapping[str, Mapping[str, Estimate]]
+    baselines: Mapping[str, Mapping[str, Mapping[str, float | None]]]
+    scored: Mapping[str, Scored] = field(repr=False)
+    importance: Mapping[str, float]
+    replay: Replay = field(repr=False)
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def feature_names(self) -> list[str]:
+        return [feature.name for feature in self.features]

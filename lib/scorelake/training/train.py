@@ -1,0 +1,82 @@
+"""One model from one dataset, judged on rows that it did not see, beside baselines that it must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from scorelake import metrics
+from scorelake.metrics import Estimate
+from scorelake.models import Model
+from scorelake.training import baselines, boosting, checks, evidence, pipelines
+from scorelake.training.dataset import Dataset, Part
+from scorelake.training.fitted import Fitted, Learnt, Predict, Scored
+
+JUDGED = ("validation", "test")
+
+
+def matrix_type(spec: Model) -> Literal["float32", "float64"]:
+    """What `collect` should store: XGBoost sees float32 anyway, a pipeline's sums want float64."""
+    return "float32" if _is_native(spec) else "float64"
+
+
+def fit(spec: Model, data: Dataset) -> Fitted:
+    """The model that `spec` describes, fitted on train, stopped early on validation, judged on all parts.
+
+    Raises UnfitTrainingSet for rows that cannot teach and ConfigError for parameters that do not exist.
+    Same rows, same spec: bit-identical scores.
+    """
+    warnings = checks.check(data, spec.task)
+    learnt = boosting.fit(spec, data) if _is_native(spec) else pipelines.fit(spec, data)
+    scored = {name: _scored(learnt, data.parts[name]) for name in JUDGED}
+    return Fitted(
+        learnt=learnt,
+        features=data.features,
+        classes=data.classes,
+        metrics=_metrics(spec, data, learnt, scored),
+        baselines=_baselines(spec, data),
+        scored=scored,
+        importance=evidence.importance(
+            learnt.predict, data.validation, spec.task, headline=spec.headline, seed=spec.seed
+        ),
+        replay=evidence.replay(learnt.predict, data.train, seed=spec.seed),
+        warnings=warnings,
+    )
+
+
+def _is_native(spec: Model) -> bool:
+    return spec.algorithm.name == "xgboost" and spec.preprocessing is None
+
+
+def _scored(learnt: Learnt, part: Part) -> Scored:
+    return Scored(part.label, learnt.predict(part), part.entity)
+
+
+def _metrics(
+    spec: Model, data: Dataset, learnt: Learnt, scored: Mapping[str, Scored]
+) -> dict[str, dict[str, Estimate]]:
+    """Intervals where rows are unseen; on train, where they would mean little, the values alone."""
+    train = metrics.evaluate(spec.task, data.train.label, learnt.predict(data.train))
+    found = {"train": {name: Estimate(value, None, None, len(data.train)) for name, value in train.items()}}
+    for name, part in scored.items():
+        found[name] = metrics.intervals(
+            spec.task,
+            part.label,
+            part.score,
+            seed=spec.seed,
+            rounds=spec.metrics.bootstrap,
+            confidence=spec.metrics.confidence,
+            groups=part.entity,
+        )
+    return found
+
+
+def _baselines(spec: Model, data: Dataset) -> dict[str, dict[str, dict[str, float | None]]]:
+    asked: dict[str, Predict] = {"constant": baselines.constant(data, spec.task)}
+    single = baselines.one_feature(data, spec.task, headline=spec.headline, seed=spec.seed)
+    if single is not None:
+        asked[f"one feature: {single[0]}"] = single[1]
+    return {
+        name: {part: metrics.evaluate(spec.task, data.parts[part].label, predict(data.parts[part])) for part in JUDGED}
+        for name, predict in asked.items()
+    }
