@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
+from scorelake.errors import ContractBroken
 from scorelake.scoring.package import Package, predictor
 from scorelake.tables import quoted
 
@@ -19,9 +20,14 @@ def score(features: DataFrame, package: Package, *, keys: Sequence[str], classes
 
     Every row of `features` comes out once. With classes, `score` is the probability of the predicted class, ties to
     the first; without, what the model answers (a binary model: the probability of class 1). null where the model
-    answers NaN. Only keys and the model's own features cross into Python.
+    answers NaN. Only keys and the model's own features cross into Python. ContractBroken names a column that is missing.
     """
+    from pyspark.sql import functions as F
+
     wanted = dict.fromkeys([*keys, *package.features])
+    missing = [name for name in wanted if name not in features.columns]
+    if missing:
+        raise ContractBroken(f"no column {', '.join(missing)}; the frame has {', '.join(features.columns)}")
     types = {field.name: field.dataType.simpleString() for field in features.schema}
     outputs = ["`score` double"]
     if classes:
@@ -30,10 +36,13 @@ def score(features: DataFrame, package: Package, *, keys: Sequence[str], classes
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         predict = predictor(package)
-        for batch in batches:
+        for renamed in batches:
+            batch = renamed.rename_columns(list(wanted))
             yield _scored(batch, predict(batch), keys, classes)
 
-    return features.select(*map(quoted, wanted)).mapInArrow(run, schema)
+    # mapInArrow cannot take names with a dot or a backtick: columns travel by position.
+    positions = [F.col(quoted(name)).alias(f"c{n}") for n, name in enumerate(wanted)]
+    return features.select(*positions).mapInArrow(run, schema)
 
 
 def escaped(name: str) -> str:
