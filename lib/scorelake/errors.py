@@ -77,6 +77,10 @@ class UnfitTrainingSet(GateRefused):
     """The labelled rows cannot teach: too few, one class only, an all-null feature, a label that is null."""
 
 
+class ModelRefused(GateRefused):
+    """A model version is not what was registered: files gone or changed, unsafe to load, or other scores."""
+
+
 # ------------------------------------------------------------------ 1: failed
 
 

@@ -1,0 +1,96 @@
+"""When each row is the one that an as-of read finds: the latest visible row of its entity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scorelake.features.timeline import FOREVER, Axis, Instants, Scale, Timeline
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Reigns:
+    """Row at `position` wins for t in [begin, end); intervals of one entity never overlap, a row may own several."""
+
+    position: NDArray[np.int64]
+    begin: NDArray[np.int64]
+    end: NDArray[np.int64]
+
+    def where(self, chosen: NDArray[np.bool_]) -> Reigns:
+        return Reigns(self.position[chosen], self.begin[chosen], self.end[chosen])
+
+
+def reigns(line: Timeline, *, from_next: bool = False) -> Reigns:
+    """The intervals of all rows of a timeline.
+
+    from_next: a row counts from the microsecond after its event time on, as windows see it, not from it on.
+    """
+    appears = line.at + 1 if from_next else line.at
+    if line.since is not None:
+        appears = np.maximum(appears, line.since)
+    if line.until is None:
+        return _simple(line, appears)
+    mended = np.zeros(line.codes, dtype=bool)
+    mended[line.code[line.until != FOREVER]] = True
+    plain, other = np.flatnonzero(~mended[line.code]), np.flatnonzero(mended[line.code])
+    first = _moved(_simple(line.where(plain), appears[plain]), plain)
+    second = _moved(_general(line.where(other), appears[other], from_next=from_next), other)
+    return Reigns(*(np.concatenate(pair) for pair in zip(_fields(first), _fields(second), strict=True)))
+
+
+def _fields(some: Reigns) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    return some.position, some.begin, some.end
+
+
+def _moved(some: Reigns, positions: NDArray[np.int64]) -> Reigns:
+    return Reigns(positions[some.position], some.begin, some.end)
+
+
+def _simple(line: Timeline, appears: NDArray[np.int64]) -> Reigns:
+    """Nothing is ever replaced: a row wins until any later row of its entity appears."""
+    everything = np.arange(len(line))
+    end = np.full(len(line), FOREVER, dtype=np.int64)
+    if len(line):
+        scale = Scale(line.codes, appears)
+        soonest = np.minimum.accumulate(scale.pack(line.code, appears)[::-1])[::-1]
+        has_later = line.code[1:] == line.code[:-1]
+        end[:-1][has_later] = scale.instants(soonest[1:], line.code[1:])[has_later]
+    return _only_real(Reigns(everything, appears, end))
+
+
+def _general(line: Timeline, appears: NDArray[np.int64], *, from_next: bool) -> Reigns:
+    """Ask who wins at every instant at which anything appears or is replaced."""
+    if line.until is None:
+        return _simple(line, appears)
+    leaves = line.until != FOREVER
+    code = np.concatenate([line.code, line.code[leaves]])
+    at = np.concatenate([appears, line.until[leaves]])
+    order = np.lexsort((at, code))
+    code, at = code[order], at[order]
+    fresh = np.ones(len(code), dtype=bool)
+    fresh[1:] = (code[1:] != code[:-1]) | (at[1:] != at[:-1])
+    asked = Instants(code[fresh], at[fresh])
+    reach = asked if from_next else asked.back(-1)
+    winner = line.last_visible(line.axis.starts(asked), line.axis.earlier(reach), asked.at)
+    changes = np.ones(len(winner), dtype=bool)
+    changes[1:] = (winner[1:] != winner[:-1]) | (asked.code[1:] != asked.code[:-1])
+    winner, code, begin = winner[changes], asked.code[changes], asked.at[changes]
+    end = np.full(len(begin), FOREVER, dtype=np.int64)
+    goes_on = code[1:] == code[:-1]
+    end[:-1][goes_on] = begin[1:][goes_on]
+    return _only_real(Reigns(winner, begin, end).where(winner >= 0))
+
+
+def _only_real(some: Reigns) -> Reigns:
+    return some.where(some.begin < some.end)
+
+
+def axis(codes: int, code: NDArray[np.int64], at: NDArray[np.int64]) -> Axis:
+    """An axis of pairs in any order."""
+    scale = Scale(codes, at)
+    return Axis(scale, np.sort(scale.pack(code, at)))

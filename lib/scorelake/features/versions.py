@@ -1,0 +1,65 @@
+"""From when to when each version of a row is in force.
+
+Rows of equal identity are versions of one row; at t the one with the latest available_at <= t counts and no other.
+So a version is in force from its own available_at until that of the next one, wherever the next one moved the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from scorelake.features import ordering
+from scorelake.features.timeline import ALWAYS, FOREVER
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def in_force_until(
+    identity: NDArray[np.int64],
+    has_identity: NDArray[np.bool_] | None,
+    since: NDArray[np.int64],
+    later: Sequence[ordering.Compare],
+) -> NDArray[np.int64] | None:
+    """The instant at which each row is replaced, FOREVER where it never is; None when nothing is replaced.
+
+    identity  rows of equal identity (shape: rows x words of the identity) are versions of one row
+    later     what decides between versions of equal `since`, the most important first
+    """
+    rows = np.arange(len(identity)) if has_identity is None else np.flatnonzero(has_identity)
+    several = rows[_repeated(identity[rows, 0])]
+    if not len(several):
+        return None
+    words = [ordering.numbers(word) for word in identity[several].T[1:]]
+    by = [*words, ordering.numbers(since[several]), *(_of(several, compare) for compare in later)]
+    order = several[ordering.sort(identity[several, 0], by)]
+    same = (identity[order[1:]] == identity[order[:-1]]).all(axis=1)
+    until = np.full(len(identity), FOREVER, dtype=np.int64)
+    until[order[:-1][same]] = since[order[1:][same]]
+    return until
+
+
+def latest_only(until: NDArray[np.int64] | None, count: int) -> NDArray[np.bool_]:
+    """Rows that no other version ever replaces: what counts with the second clock off."""
+    return np.ones(count, dtype=bool) if until is None else until == FOREVER
+
+
+def without_clock(count: int) -> NDArray[np.int64]:
+    """`since` of rows whose table does not say when they became known."""
+    return np.full(count, ALWAYS, dtype=np.int64)
+
+
+def _of(rows: NDArray[np.int64], compare: ordering.Compare) -> ordering.Compare:
+    return lambda few: compare(rows[few])
+
+
+def _repeated(values: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which values occur more than once."""
+    in_order = np.sort(values)
+    twice = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
+    if not len(twice):
+        return np.zeros(len(values), dtype=bool)
+    return np.isin(values, twice)

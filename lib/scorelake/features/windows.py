@@ -1,0 +1,262 @@
+"""Trailing windows over the rows of many entities: every function of a window, for many instants at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from scorelake.errors import UsageError
+from scorelake.features import exact, ordering
+from scorelake.features.extremes import Extremes
+from scorelake.features.numbers import as_doubles, digits, divided, quotient, whole
+from scorelake.features.reigns import Reigns, axis, reigns
+from scorelake.features.spread import Spread
+from scorelake.features.timeline import Instants, Timeline
+from scorelake.features.totals import Running, Totals
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+MICROS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Ask:
+    """One window feature: `length` in microseconds, `kind` the Arrow type of the answer, `name` for messages."""
+
+    name: str
+    function: str
+    column: str
+    length: int | None
+    kind: pa.DataType
+
+
+class Windows:
+    """Window features over one column (its non-null rows), or over all rows when there is no column.
+
+    `line` must be fully ordered when first or last is asked for.
+    """
+
+    def __init__(self, line: Timeline, asked: Instants, column: pa.Array | None) -> None:
+        self._asked = asked
+        self._column = column
+        if column is not None and (valid := ordering.validity(column)) is not None:
+            line = line.where(valid[line.rows])
+        self._line = line
+        self._begins: dict[int | None, NDArray[np.int64]] = {}
+
+    def answer(self, ask: Ask) -> pa.Array:
+        """One value for each instant, of type `ask.kind`."""
+        return _FUNCTIONS[ask.function](self, ask)
+
+    # ------------------------------------------------------------------ where windows begin and end
+
+    @cached_property
+    def _end(self) -> NDArray[np.int64]:
+        return self._line.axis.earlier(self._asked)
+
+    def _begin(self, length: int | None) -> NDArray[np.int64]:
+        if length not in self._begins:
+            line, asked = self._line, self._asked
+            self._begins[length] = line.axis.starts(asked) if length is None else line.axis.earlier(asked.back(length))
+        return self._begins[length]
+
+    # ------------------------------------------------------------------ rows of the window
+
+    def _count(self, ask: Ask) -> pa.Array:
+        return pa.array(self._rows(ask.length))
+
+    def _rows(self, length: int | None) -> NDArray[np.int64]:
+        return np.asarray(exact.to_integers(self._totals.over(self._ones, length), len(self._asked)))
+
+    @cached_property
+    def _totals(self) -> Totals:
+        return Totals(self._line, self._asked)
+
+    @cached_property
+    def _ones(self) -> list[Running]:
+        return self._totals.running([exact.Digit(0, np.ones(len(self._line), dtype=np.int64))])
+
+    def _age(self, ask: Ask) -> pa.Array:
+        last = self._line.last_visible(self._begin(ask.length), self._end, self._asked.at)
+        since = (self._asked.at - _at(self._line.at, last)) / MICROS
+        return pa.array(since, mask=last < 0)
+
+    def _last(self, ask: Ask) -> pa.Array:
+        return self._taken(self._line.last_visible(self._begin(ask.length), self._end, self._asked.at))
+
+    def _first(self, ask: Ask) -> pa.Array:
+        return self._taken(self._line.first_visible(self._begin(ask.length), self._end, self._asked.at))
+
+    def _taken(self, position: NDArray[np.int64]) -> pa.Array:
+        return _values(self._column).take(pa.array(_at(self._line.rows, position), mask=position < 0))
+
+    # ------------------------------------------------------------------ order of values
+
+    @cached_property
+    def _ranked(self) -> ordering.Ranked:
+        return ordering.ranked(_values(self._column))
+
+    @cached_property
+    def _keys(self) -> NDArray[np.int64]:
+        return self._ranked.keys[self._line.rows]
+
+    @cached_property
+    def _extremes(self) -> Extremes:
+        return Extremes(self._line, self._asked)
+
+    def _max(self, ask: Ask) -> pa.Array:
+        return self._restored(self._extremes.greatest(self._keys, ask.length), ask)
+
+    def _min(self, ask: Ask) -> pa.Array:
+        return self._restored(~self._extremes.greatest(~self._keys, ask.length), ask)
+
+    def _restored(self, keys: NDArray[np.int64], ask: Ask) -> pa.Array:
+        empty = self._rows(ask.length) == 0
+        if not len(self._line):
+            return pa.nulls(len(empty), ask.kind)
+        found = self._ranked.restore(np.where(empty, self._keys[0], keys))
+        return pa.compute.if_else(pa.array(~empty), found, pa.scalar(None, found.type))
+
+    def _count_distinct(self, ask: Ask) -> pa.Array:
+        """A value is in the window when its latest visible row is: count values whose row has come and not yet left."""
+        line, owns = self._line, self._value_reigns
+        code, at = line.code[owns.position], line.at[owns.position]
+        end = owns.end
+        if ask.length is not None:
+            end = np.minimum(end, at + ask.length + 1)
+        real = owns.begin < end
+        begun = axis(line.codes, code[real], owns.begin[real])
+        ended = axis(line.codes, code[real], end[real])
+        now = self._asked.back(-1)
+        return pa.array(begun.earlier(now) - ended.earlier(now))
+
+    @cached_property
+    def _value_reigns(self) -> Reigns:
+        line = self._line
+        _, value = np.unique(self._keys, return_inverse=True)
+        group = line.code * (int(value.max()) + 1 if len(value) else 1) + value
+        order = np.argsort(group, kind="stable")
+        starts = np.ones(len(order), dtype=bool)
+        starts[1:] = group[order][1:] != group[order][:-1]
+        by_value = line.where(order)
+        dense = np.cumsum(starts) - 1
+        found = reigns(
+            Timeline(len(order), dense, by_value.at, by_value.rows, by_value.since, by_value.until), from_next=True
+        )
+        return Reigns(order[found.position], found.begin, found.end)
+
+    # ------------------------------------------------------------------ sums
+
+    @cached_property
+    def _running(self) -> list[Running]:
+        return self._totals.running(digits(_values(self._column), self._line.rows))
+
+    @cached_property
+    def _oddities(self) -> list[list[Running]]:
+        """Running counts of NaN, +inf and -inf; empty when there are none."""
+        column = _values(self._column)
+        if not pa.types.is_floating(column.type):
+            return []
+        values = ordering.floats(column)[self._line.rows]
+        if np.isfinite(values).all():
+            return []
+        odd = (np.isnan(values), values == np.inf, values == -np.inf)
+        return [self._totals.running([exact.Digit(0, mask.astype(np.int64))]) for mask in odd]
+
+    def _odd_sums(self, length: int | None) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Where a sum is not finite, and what it is there."""
+        zero = np.zeros(len(self._asked), dtype=np.int64)
+        nan, plus, minus = (
+            exact.to_integers(self._totals.over(odd, length), len(zero)) for odd in self._oddities or [[], [], []]
+        )
+        result = np.where((nan > 0) | ((plus > 0) & (minus > 0)), np.nan, np.where(plus > 0, np.inf, -np.inf))
+        return np.asarray((nan > 0) | (plus > 0) | (minus > 0)), result
+
+    def _float_sum(self, length: int | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        high, low = exact.to_floats(self._totals.over(self._running, length), len(self._asked))
+        odd, instead = self._odd_sums(length)
+        return np.where(odd, instead, high), np.where(odd, 0.0, low)
+
+    def _integer_sum(self, length: int | None) -> NDArray[Any]:
+        return exact.to_integers(self._totals.over(self._running, length), len(self._asked))
+
+    def _sum(self, ask: Ask) -> pa.Array:
+        empty = self._rows(ask.length) == 0
+        if pa.types.is_floating(ask.kind):
+            return pa.array(self._float_sum(ask.length)[0], mask=empty)
+        return whole(self._integer_sum(ask.length), empty, ask.kind, ask.name)
+
+    def _mean(self, ask: Ask) -> pa.Array:
+        rows = self._rows(ask.length)
+        empty = rows == 0
+        count = np.maximum(rows, 1)
+        column = _values(self._column)
+        if pa.types.is_floating(column.type):
+            high, low = self._float_sum(ask.length)
+            return pa.array((high + low) / count, mask=empty)
+        total = self._integer_sum(ask.length)
+        if ordering.is_decimal(column.type):
+            return whole(divided(total, count, ask.kind.scale - column.type.scale), empty, ask.kind, ask.name)
+        return pa.array(quotient(total, count), mask=empty)
+
+    def _variance(self, ask: Ask) -> pa.Array:
+        spread, rows = self._variances(ask.length)
+        return pa.array(spread, mask=rows < 2)
+
+    def _stddev(self, ask: Ask) -> pa.Array:
+        spread, rows = self._variances(ask.length)
+        return pa.array(np.sqrt(spread), mask=rows < 2)
+
+    def _variances(self, length: int | None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        rows = self._rows(length)
+        found = self._spread.variances(self._begin(length), self._end, length, rows)
+        odd, _ = self._odd_sums(length)
+        return np.where(odd, np.nan, found / self._unit**2), rows
+
+    @cached_property
+    def _spread(self) -> Spread:
+        values = as_doubles(_values(self._column))[self._line.rows]
+        finite = np.where(np.isfinite(values), values, 0.0)
+        return Spread(self._line, self._asked, self._totals, finite)
+
+    @property
+    def _unit(self) -> float:
+        """What `as_doubles` leaves a decimal multiplied by."""
+        kind = _values(self._column).type
+        return 10.0**kind.scale if ordering.is_decimal(kind) and kind.precision <= ordering.NARROW_DECIMAL else 1.0
+
+
+def _values(column: pa.Array | None) -> pa.Array:
+    if column is None:
+        raise UsageError("a window function that looks at values was asked without a column")
+    return column
+
+
+def _at(values: NDArray[np.int64], position: NDArray[np.int64]) -> NDArray[np.int64]:
+    """values[position], and 0 where position is -1."""
+    if not len(values):
+        return np.zeros(len(position), dtype=np.int64)
+    return np.where(position < 0, 0, values[position])
+
+
+_FUNCTIONS: Mapping[str, Callable[[Windows, Ask], pa.Array]] = {
+    "count": Windows._count,
+    "age": Windows._age,
+    "last": Windows._last,
+    "first": Windows._first,
+    "max": Windows._max,
+    "min": Windows._min,
+    "count_distinct": Windows._count_distinct,
+    "sum": Windows._sum,
+    "mean": Windows._mean,
+    "variance": Windows._variance,
+    "stddev": Windows._stddev,
+}
