@@ -25,13 +25,16 @@ PROBE = '''"""Say what a job sees.
 Does nothing else.
 """
 import json, os, signal, sys, time
-from scorelake import cli
+from scorelake import cli, session
 
-OPTIONS = {"--note": {"type": "str"}, "--status": {"type": "int", "default": 0}, "--wait": {"action": "store_true"}}
+OPTIONS = {"--note": {"type": "str"}, "--status": {"type": "int", "default": 0}, "--spark": {"action": "store_true"},
+           "--wait": {"action": "store_true"}}
 DATES = False
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))
+    if "--spark" in sys.argv:
+        session.start("probe").range(1).count()
     print(json.dumps({"arguments": sys.argv[1:], "environment": dict(os.environ)}), flush=True)
     if "--wait" in sys.argv:
         time.sleep(60)
@@ -45,7 +48,7 @@ echo 'openjdk version "{version}" 2024-01-16' >&2
 
 @dataclass
 class Checkout:
-    """A copy of what `spark-submit.sh` needs, with one job, `probe`, and one benchmark, `ready`."""
+    """A copy of what `spark-submit.sh` needs, with the jobs `probe` and `doctor` and one benchmark, `ready`."""
 
     path: Path
     home: Path
@@ -107,10 +110,11 @@ def without_setup(folder: Path) -> Checkout:
     checkout = Checkout(folder / "a checkout", folder / "home", folder / "bin")
     for place in (checkout.path, checkout.home, checkout.tools):
         place.mkdir(parents=True)
-    for name in ("spark-submit.sh", "requirements.lock"):
-        shutil.copy(ROOT / name, checkout.path / name)
     for name in ("conf/spark", "lib"):
         shutil.copytree(ROOT / name, checkout.path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (checkout.path / "jobs").mkdir()
+    for name in ("spark-submit.sh", "requirements.lock", "jobs/doctor.py"):
+        shutil.copy(ROOT / name, checkout.path / name)
     for name, text in {
         "conf/base.yaml": "{}\n",
         "conf/local.yaml": "local: {home: ../state}\n",

@@ -269,3 +269,20 @@ def test_packaged_java_runs_with_the_options_that_spark_gives(checkout: Checkout
 
     assert result.returncode == 0, result.stderr
     assert 'version "21.' in result.stderr
+
+
+@pytest.mark.slow
+def test_sigterm_ends_the_job_and_its_jvm(checkout: Checkout) -> None:
+    process = checkout.start(*CALL, "--spark", "--wait")
+    assert process.stdout is not None
+    process.stdout.readline()
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+
+    process.send_signal(signal.SIGTERM)
+
+    assert process.wait(timeout=30) == 9
+    assert len(children) == 1  # Python has started a JVM
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{children[0]}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

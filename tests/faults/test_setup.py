@@ -264,3 +264,4 @@ def test_a_machine_with_nothing_is_set_up_although_it_was_killed_in_between(tmp_
     result = bare.run("doctor", "--quick", timeout=900)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "WRONG" not in result.stdout
+    shutil.rmtree(bare.venv)  # two gigabytes, which pytest would keep for three runs
