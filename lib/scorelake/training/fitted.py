@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -43,6 +44,17 @@ class Replay:
     rows: Part
     scores: Floats
 
+    def columns(self) -> dict[str, list[float | str | None]]:
+        """The rows column by column, in the model's order; null and NaN are None."""
+        frame = self.rows.frame()
+        return {
+            feature.name: [
+                None if isinstance(value, float) and math.isnan(value) else value
+                for value in frame[feature.name].tolist()
+            ]
+            for feature in self.rows.features
+        }
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -65,3 +77,16 @@ class Fitted:
     @property
     def feature_names(self) -> list[str]:
         return [feature.name for feature in self.features]
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Metrics as '<part>.<name>' and '<baseline>.<part>.<name>', without those that could not be told."""
+        found: dict[str, float | None] = {
+            f"{part}.{name}": estimate.value
+            for part, of_part in self.metrics.items()
+            for name, estimate in of_part.items()
+        }
+        for baseline, parts in self.baselines.items():
+            kind = baseline.partition(":")[0].replace(" ", "_")
+            found |= {f"{kind}.{part}.{name}": value for part, of in parts.items() for name, value in of.items()}
+        return {name: value for name, value in found.items() if value is not None}

@@ -1,0 +1,322 @@
+"""Model versions in MLflow: registered with their record, pinned by digest before use, promoted by alias.
+
+The tracking store is given by URI, never taken from the process, so that two registries can live side by side.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scorelake.errors import MissingInput, ModelRefused, ScorelakeError
+from scorelake.stores import model_files
+from scorelake.stores.model_files import Bundle, Column, Replay
+
+if TYPE_CHECKING:
+    import numpy as np
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+CHAMPION, CHALLENGER = "champion", "challenger"
+_DIGEST, _FORMER = "scorelake.digest", "scorelake.former_champion"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the MLflow run of a training keeps: parameters as text, metrics as '<part>.<metric>', tags as text."""
+
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """One version whose files lie in `folder`, checked against its digest; nothing that moves later changes it."""
+
+    name: str
+    version: str
+    digest: str
+    folder: Path
+    run_id: str
+    columns: tuple[Column, ...]
+    task: str
+    classes: tuple[str, ...]
+    tags: Mapping[str, str] = field(repr=False)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the model's inputs, in its order."""
+        return tuple(column.name for column in self.columns)
+
+    @property
+    def replay(self) -> Replay | None:
+        """The stored rows and scores; `replay.batch(columns)` are the rows for a predictor."""
+        return model_files.replay_of(self.folder)
+
+    def file(self, name: str) -> bytes:
+        """A file that was registered beside the model. MissingInput when the version has none of that name."""
+        path = self.folder / model_files.OWN / name
+        if not path.is_file():
+            raise MissingInput(f"model {self.name} version {self.version} has no {name}; train it again")
+        return path.read_bytes()
+
+    def check_replay(self, scores: np.ndarray[Any, Any], *, tolerance: float = 0.0) -> None:
+        """ModelRefused unless `scores` of the stored rows are the stored ones, within `tolerance` (absolute).
+
+        A model that Scorelake did not write has no stored rows and passes.
+        """
+        import numpy as np
+
+        replay = self.replay
+        if replay is None:
+            return
+        wanted = np.asarray(replay.scores, np.float64)
+        found = np.asarray(scores, np.float64)
+        found = found[:, 1] if found.ndim > wanted.ndim else found  # both classes of a binary model
+        if not np.allclose(found, wanted, rtol=0, atol=tolerance, equal_nan=True):
+            raise ModelRefused(
+                f"model {self.name} version {self.version} scores its stored rows differently than when it was "
+                "registered: check library versions against its requirements"
+            )
+
+
+@dataclass(frozen=True)
+class Version:
+    """A line of the history. `former` is the champion that this version replaced when it was promoted."""
+
+    version: str
+    aliases: tuple[str, ...]
+    run_id: str
+    digest: str
+    former: str | None
+
+
+@dataclass(frozen=True)
+class ModelRegistry:
+    """MLflow's tracking store and registry at `tracking_uri`; made by `connect`."""
+
+    client: MlflowClient = field(repr=False)
+    tracking_uri: str
+    artifact_root: str | None
+    allow_pickle: bool
+
+    def register(self, name: str, bundle: Bundle, record: Record) -> str:
+        """The new version's number, alias `challenger`. A failure leaves a FAILED run and no version."""
+        run = self.client.create_run(self._experiment(name), run_name=name, tags=dict(record.tags))
+        run_id = run.info.run_id
+        try:
+            self._log(run_id, record)
+            with tempfile.TemporaryDirectory(prefix="scorelake-model-") as scratch:
+                folder = Path(scratch) / "model"
+                digest = model_files.write(bundle, folder)
+                version = self._upload(name, folder, run_id, {**record.tags, _DIGEST: digest}, record.description)
+        except BaseException:
+            self.client.set_terminated(run_id, "FAILED")
+            raise
+        self.client.set_terminated(run_id, "FINISHED")
+        self.client.set_registered_model_alias(name, CHALLENGER, version)
+        return version
+
+    def resolve(self, name: str, alias: str, folder: Path) -> Pinned:
+        """The version behind `alias`, copied below `folder` and checked.
+
+        MissingInput when there is none; ModelRefused when its files are gone, changed or unsafe to load.
+        """
+        version = self.version_of(name, alias)
+        if version is None:
+            hint = "promote_model" if alias == CHAMPION else "train_model"
+            raise MissingInput(f"model {name} has no {alias} yet; run {hint} first")
+        return self.pin(name, version, folder)
+
+    def pin(self, name: str, version: str, folder: Path) -> Pinned:
+        """As `resolve`, for a version by number."""
+        with _named(name, version):
+            found = self._version(name, version)
+            expected = found.tags.get(_DIGEST)
+            if expected is None:
+                raise ModelRefused("it has no digest: it was not registered by Scorelake")
+            local = self._download(found, folder / name / version)
+            digest = model_files.digest(local)
+            if digest != expected:
+                raise ModelRefused("its files were changed after it was registered; promote another version")
+            unsafe = None if self.allow_pickle else model_files.why_unsafe(local)
+            if unsafe is not None:
+                raise ModelRefused(f"{unsafe} (mlflow.allow_pickle: true accepts that)")
+            facts = model_files.read(local)
+            return Pinned(
+                name, version, digest, local, str(found.run_id), facts.columns, facts.task, facts.classes, found.tags
+            )
+
+    def version_of(self, name: str, alias: str) -> str | None:
+        """The version number behind `alias`; None when there is no such model or alias."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return str(self.client.get_model_version_by_alias(name, alias).version)
+        except MlflowException as error:
+            if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+                return None
+            raise
+
+    def promote(self, name: str, version: str) -> str | None:
+        """Point `champion` at `version`; the former champion's number. Promoting the champion again changes nothing."""
+        self._version(name, version)
+        former = self.version_of(name, CHAMPION)
+        if former != version:
+            self.client.set_model_version_tag(name, version, _FORMER, former or "")
+            self.client.set_registered_model_alias(name, CHAMPION, version)
+        return former
+
+    def history(self, name: str) -> list[Version]:
+        """Every version, newest first."""
+        aliases: dict[str, list[str]] = {}
+        for alias, version in self._registered(name).items():
+            aliases.setdefault(str(version), []).append(alias)
+        found = self.client.search_model_versions(f"name = '{name}'", max_results=10_000)
+        versions = [
+            Version(
+                str(v.version),
+                tuple(sorted(aliases.get(str(v.version), ()))),
+                str(v.run_id),
+                v.tags.get(_DIGEST, ""),
+                v.tags.get(_FORMER) or None,
+            )
+            for v in found
+        ]
+        return sorted(versions, key=lambda v: -int(v.version))
+
+    # -------------------------------------------------------------- below: one MLflow call each
+
+    def _registered(self, name: str) -> dict[str, str]:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return dict(self.client.get_registered_model(name).aliases)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return {}
+            raise
+
+    def _version(self, name: str, version: str) -> ModelVersion:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client.get_model_version(name, version)
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                raise MissingInput(f"model {name} has no version {version}") from error
+            raise
+
+    def _experiment(self, name: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = self.client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        place = None if self.artifact_root is None else f"{self.artifact_root.rstrip('/')}/{name}"
+        try:
+            return str(self.client.create_experiment(name, artifact_location=place))
+        except MlflowException as error:
+            again = self.client.get_experiment_by_name(name)  # another process was first
+            if again is None:
+                raise ScorelakeError(f"cannot create the MLflow experiment {name}: {error}") from error
+            return str(again.experiment_id)
+
+    def _log(self, run_id: str, record: Record) -> None:
+        from mlflow.entities import Metric, Param
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, value, now, 0) for key, value in record.metrics.items()]
+        self.client.log_batch(run_id, metrics, [Param(key, value) for key, value in record.params.items()])
+
+    def _upload(self, name: str, folder: Path, run_id: str, tags: Mapping[str, str], description: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        experiment = self.client.get_run(run_id).info.experiment_id
+        logged = self.client.create_logged_model(experiment, name=name, source_run_id=run_id, tags=dict(tags))
+        self.client.log_model_artifacts(logged.model_id, str(folder))
+        self.client.finalize_logged_model(logged.model_id, "READY")
+        try:
+            self.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        version = self.client.create_model_version(
+            name,
+            logged.artifact_location,
+            run_id,
+            tags=dict(tags),
+            description=description,
+            model_id=logged.model_id,
+        )
+        return str(version.version)
+
+    def _download(self, version: ModelVersion, folder: Path) -> Path:
+        from mlflow.artifacts import download_artifacts
+
+        folder.mkdir(parents=True, exist_ok=True)
+        source = self.client.get_model_version_download_uri(version.name, version.version)
+        scratch = tempfile.mkdtemp(dir=folder)  # never a folder that holds files of an earlier download
+        try:
+            return Path(download_artifacts(artifact_uri=source, dst_path=scratch, tracking_uri=self.tracking_uri))
+        except Exception as error:
+            raise ModelRefused(f"its files cannot be fetched ({type(error).__name__}): are they gone?") from error
+
+
+@contextmanager
+def _named(name: str, version: str) -> Iterator[None]:
+    """Put the version's name before a refusal from below."""
+    try:
+        yield
+    except ModelRefused as error:
+        raise ModelRefused(f"model {name} version {version}: {error}") from error
+
+
+def connect(
+    tracking_uri: str,
+    *,
+    registry_uri: str | None = None,
+    artifact_root: str | None = None,
+    allow_pickle: bool = False,
+) -> ModelRegistry:
+    """The registry at `tracking_uri`; a fresh SQLite file gets its tables. ScorelakeError when it does not answer."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    from mlflow import MlflowClient
+
+    try:
+        with _first_contact(tracking_uri):
+            client = MlflowClient(tracking_uri, registry_uri)
+            client.search_experiments(max_results=1)
+            client.search_registered_models(max_results=1)
+    except Exception as error:
+        raise ScorelakeError(f"MLflow at {_shown(tracking_uri)} does not answer ({type(error).__name__})") from error
+    return ModelRegistry(client, tracking_uri, artifact_root, allow_pickle)
+
+
+@contextmanager
+def _first_contact(tracking_uri: str) -> Iterator[None]:
+    """One process at a time: two that create the tables of a fresh SQLite file at once crash."""
+    if not tracking_uri.startswith("sqlite:///"):
+        yield
+        return
+    path = Path(tracking_uri.removeprefix("sqlite:///"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_name(path.name + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _shown(uri: str) -> str:
+    """`uri` without a password in it."""
+    head, at, tail = uri.rpartition("@")
+    return f"{head.split('://')[0]}://...@{tail}" if at else uri
