@@ -96,6 +96,8 @@ class Settings(Definition):
             "SCORELAKE_FEATURE_REPO": str(self.feature_repo),
             "SCORELAKE_FEAST_REGISTRY": self.feast.registry,
             "SCORELAKE_ONLINE_STORE": self.feast.online_store,
+            "SCORELAKE_LAKE_ROOT": self.lake.root,
+            "SCORELAKE_LAKE_CATALOG": self.lake.catalog or "",
         }
 
 

@@ -1,0 +1,181 @@
+"""What is wrong in a feature repo, found without reading data: against contracts, against itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from scorelake.errors import Finding
+
+if TYPE_CHECKING:
+    from feast import Entity, FeatureService, FeatureView
+    from feast.repo_contents import RepoContents
+
+    from scorelake.feature_store.places import Places
+    from scorelake.feature_store.source import LakeSource
+
+RESERVED = ("event_timestamp", "run_date", "run_id", "ingested_at")
+"""Columns of every features table; a feature cannot be called so."""
+
+
+def infer(contents: RepoContents, places: Places, conf_dir: Path) -> Iterator[Finding]:
+    """Fill in schemas as Feast's `apply` would, from contracts instead of a registry; findings where that fails.
+
+    Views over other sources than the lake keep what they declare: inferring more would need Spark.
+    """
+    from feast.inference import update_feature_views_with_inferred_features_and_entities
+    from feast.infra.passthrough_provider import PassthroughProvider
+    from feast.repo_config import RepoConfig
+
+    from scorelake.feature_store.source import LakeSource
+
+    offline = {"type": "scorelake.feature_store.offline_store.LakeOfflineStore", "conf_dir": str(conf_dir)}
+    config = RepoConfig(project="check", provider="local", registry="unused", offline_store=offline, online_store=None)
+    provider = PassthroughProvider(config)
+    sound = []
+    for view in contents.feature_views:
+        if isinstance(view.batch_source, LakeSource) and any(view.batch_source.problems(conf_dir)):
+            continue  # reported as the source's own
+        try:
+            if isinstance(view.batch_source, LakeSource) or view.features:
+                update_feature_views_with_inferred_features_and_entities(provider, [view], contents.entities, config)
+            sound.append(view)
+        except Exception as error:
+            yield places.finding(type(view).__name__, view.name, f"feature view {view.name}: {error}")
+    yield from _resolve_services(contents, sound, places)
+
+
+def _resolve_services(contents: RepoContents, views: Iterable[Any], places: Places) -> Iterator[Finding]:
+    by_name = {view.name: view for view in (*views, *contents.stream_feature_views, *contents.on_demand_feature_views)}
+    for on_demand in contents.on_demand_feature_views:
+        for projection in on_demand.source_feature_view_projections.values():
+            missing = _select(projection, by_name)
+            if missing:
+                message = f"on-demand view {on_demand.name}: {projection.name} has no feature {', '.join(missing)}"
+                yield places.finding("on_demand_feature_view", on_demand.name, message)
+    broken = {view.name for view in contents.feature_views} - set(by_name)
+    for service in contents.feature_services:
+        if broken & {projection.name for projection in service.feature_view_projections}:
+            continue  # the view is what must be mended
+        try:
+            # References to one version of a view need a registry: they have no place in a repo that is read alone.
+            service.resolve_pending_refs("", cast(Any, None), by_name)
+            service.infer_features(by_name)
+        except Exception as error:
+            unknown = f"{type(error).__name__}: {error}"
+            yield places.finding("FeatureService", service.name, f"feature service {service.name}: {unknown}")
+
+
+def _select(projection: Any, views: dict[str, Any]) -> list[str]:
+    """Fill in what `view[["feature"]]` selects of an inferred view, which Feast leaves out of on-demand sources.
+
+    Returns the selected features that the view does not have.
+    """
+    view = views.get(projection.name)
+    if view is None or not projection.desired_features:
+        return []
+    known = {feature.name: feature for feature in view.features}
+    projection.features = [known[name] for name in projection.desired_features if name in known]
+    return [name for name in projection.desired_features if name not in known]
+
+
+def findings(contents: RepoContents, places: Places, conf_dir: Path) -> Iterator[Finding]:
+    """Every finding about sources, views, services and names; schemas must have been inferred."""
+    from scorelake.feature_store.source import LakeSource
+
+    for source in contents.data_sources:
+        if isinstance(source, LakeSource):
+            for problem in source.problems(conf_dir):
+                yield places.finding("LakeSource", source.name, f"source {source.name}: {problem}")
+    entities = {entity.name: entity for entity in contents.entities}
+    for view in contents.feature_views:
+        for problem in _view_problems(view, entities, conf_dir):
+            yield places.finding(type(view).__name__, view.name, f"feature view {view.name}: {problem}")
+    for service in contents.feature_services:
+        for problem in _service_problems(service):
+            yield places.finding("FeatureService", service.name, f"feature service {service.name}: {problem}")
+    yield from _duplicates(contents, places)
+
+
+def _view_problems(view: FeatureView, entities: dict[str, Entity], conf_dir: Path) -> Iterator[str]:
+    from feast.feature_view import DUMMY_ENTITY_NAME
+
+    from scorelake.feature_store.source import LakeSource
+
+    if view.ttl is not None and view.ttl < timedelta(0):
+        yield f"ttl is {view.ttl}; expected zero (no limit) or more"
+    keys = [entities[name] for name in view.entities if name != DUMMY_ENTITY_NAME and name in entities]
+    for name in view.entities:
+        if name not in entities:
+            yield f"entity {name} is not in the feature repo"
+    source = view.batch_source
+    if isinstance(source, LakeSource) and not any(source.problems(conf_dir)):
+        yield from _lake_view_problems(view, source, keys, conf_dir)
+
+
+def _lake_view_problems(view: FeatureView, source: LakeSource, keys: list[Entity], conf_dir: Path) -> Iterator[str]:
+    from scorelake.feature_store.contracts import types_of
+
+    if view.ttl and source.aggregations:
+        yield f"ttl {view.ttl} on a view of windows; a window has its time_window, leave the ttl out"
+    types = types_of(source.contract(conf_dir))
+    for entity in keys:
+        yield from _key_problems(entity, source, types)
+    outputs = source.outputs(conf_dir)
+    for feature in view.features:
+        if feature.name not in outputs:
+            kind = "aggregation" if source.aggregations else "column"
+            yield f"feature {feature.name}: {source.table} has no such {kind}; there are {', '.join(outputs)}"
+        elif not _same_type(feature.dtype.to_value_type(), outputs[feature.name]):
+            yield f"feature {feature.name} is declared {feature.dtype}, but is {outputs[feature.name]}"
+        if feature.name in RESERVED:
+            yield f"feature {feature.name}: the name is taken by a column of every features table"
+
+
+def _key_problems(entity: Entity, source: LakeSource, types: dict[str, str]) -> Iterator[str]:
+    from feast.value_type import ValueType
+
+    key = entity.join_key
+    if key not in types:
+        yield f"join key {key} of entity {entity.name} is no column of {source.table}"
+    elif types[key] in ("float", "double"):
+        yield f"join key {key} of {source.table} is {types[key]}; floating point is no key"
+    elif entity.value_type == ValueType.UNKNOWN and source.aggregations:
+        yield f"entity {entity.name} has no value_type, which a view of windows cannot infer; declare it"
+    elif entity.value_type != ValueType.UNKNOWN and not _same_type(entity.value_type, types[key]):
+        yield f"entity {entity.name} is {entity.value_type.name}, but {source.table}.{key} is {types[key]}"
+
+
+def _same_type(declared: Any, spark_type: str) -> bool:
+    """Whether a declared Feast type fits a column: widths of integers may differ, nothing else."""
+    from feast.value_type import ValueType
+
+    from scorelake.feature_store.source import feast_type
+
+    integers = {ValueType.INT32, ValueType.INT64}
+    found = feast_type(spark_type)
+    return declared == found or (declared in integers and found in integers)
+
+
+def _service_problems(service: FeatureService) -> Iterator[str]:
+    names = [feature.name for projection in service.feature_view_projections for feature in projection.features]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        yield f"two features are called {name}; rename one (field_mapping, or the aggregation's name)"
+
+
+def _duplicates(contents: RepoContents, places: Places) -> Iterator[Finding]:
+    """Feast compares names of one kind without case, and keeps whichever came last."""
+    views = [*contents.feature_views, *contents.stream_feature_views, *contents.on_demand_feature_views]
+    kinds: dict[str, list[Any]] = {
+        "feature view": views,
+        "entity": contents.entities,
+        "feature service": contents.feature_services,
+        "source": contents.data_sources,
+    }
+    for kind, objects in kinds.items():
+        names = [item.name.lower() for item in objects]
+        for item in objects:
+            if names.count(item.name.lower()) > 1:
+                yield places.finding(type(item).__name__, item.name, f"two objects are called {kind} {item.name}")

@@ -1,0 +1,98 @@
+"""What a request means, as plain data: equal meanings give equal hashes, whatever their text."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from scorelake.digests import definition_hash, python_meaning
+from scorelake.feature_store import aggregations
+from scorelake.feature_store.contracts import types_of
+
+if TYPE_CHECKING:
+    from scorelake.feature_store.on_demand import OnDemand
+    from scorelake.feature_store.retrieve import Request
+    from scorelake.feature_store.selection import Selection
+
+
+def hash_of(request: Request, conf_dir: str | None = None) -> str:
+    """Over the features that are asked for and everything that decides their values.
+
+    Descriptions, tags, owners, layout and the order of features leave no trace.
+    """
+    return definition_hash(
+        {
+            "asked": sorted(f"{alias}:{name}" for alias, name in request.asked),
+            "views": {selection.alias: _selection(selection, conf_dir) for selection in request.selections},
+            "on_demand": {wanted.alias: _on_demand(wanted) for wanted in request.on_demand},
+        }
+    )
+
+
+def _selection(selection: Selection, conf_dir: str | None) -> dict[str, Any]:
+    ttl = selection.view.ttl
+    return {
+        "join_keys": selection.join_keys,
+        "ttl_seconds": ttl.total_seconds() if ttl else None,
+        "source": _source(selection, conf_dir),
+    }
+
+
+def _source(selection: Selection, conf_dir: str | None) -> dict[str, Any]:
+    from scorelake.feature_store.source import LakeSource
+
+    source = selection.view.batch_source
+    if not isinstance(source, LakeSource):
+        proto = source.to_proto() if source is not None else None
+        return {"feast": repr(proto and proto.spark_options), "features": sorted(selection.features)}
+    contract = source.contract(conf_dir)
+    windows = {aggregations.name_of(a): aggregations.to_json(a) for a in source.aggregations}
+    columns = {new: old for old, new in source.field_mapping.items()}
+    used = {windows[name]["column"] if name in windows else columns.get(name, name) for name in selection.features}
+    order = _deciding(contract.total_order, used)
+    types = types_of(contract)
+    return {
+        "table": source.table,
+        "event_time": source.timestamp_field_in(contract),
+        "second_clock": source.available_at,
+        "keys": sorted(contract.keys),
+        "order": order,
+        "deletes": getattr(contract, "delete_when", None) is not None,
+        "types": {name: types[name] for name in sorted({*order, *contract.keys, *selection.join_keys.values()})},
+        "features": {name: windows.get(name, columns.get(name, name)) for name in sorted(selection.features)},
+    }
+
+
+def _deciding(order: Sequence[str], used: set[str]) -> list[str]:
+    """The part of the total order that can decide a value: rows equal up to the last used column are interchangeable.
+
+    So a column added at the end of a contract changes no hash.
+    """
+    last = max((position for position, column in enumerate(order) if column in used), default=-1)
+    return list(order[: last + 1])
+
+
+def _on_demand(wanted: OnDemand) -> dict[str, Any]:
+    view = wanted.view
+    types = {feature.name: str(feature.dtype) for feature in view.features}
+    return {
+        "mode": str(view.mode),
+        "code": _function_meaning(view.feature_transformation),
+        "inputs": sorted(f"{alias}:{name}" for alias, name in wanted.inputs()),
+        "request": {name: str(kind) for name, kind in sorted(view.get_request_data_schema().items())},
+        "outputs": {name: types[name] for name in sorted(wanted.features)},
+    }
+
+
+def _function_meaning(transformation: Any) -> str:
+    """The syntax tree of a transformation's source, its decorator (Feast's object, hashed apart) left out."""
+    source = getattr(transformation, "udf_string", "") or ""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError:  # a lambda or a method cut out of its surroundings
+        return source
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            node.decorator_list = []
+    return python_meaning(ast.unparse(tree))

@@ -1,0 +1,96 @@
+"""Features of any spine as of its instants: the one path that jobs, notebooks and Feast's own calls share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scorelake.errors import UsageError
+from scorelake.feature_store.on_demand import OnDemand, with_on_demand
+from scorelake.feature_store.selection import Read, Selection, engine_views, table_of
+from scorelake.tables import quoted
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+EVENT_TIMESTAMP = "event_timestamp"
+
+
+@dataclass(frozen=True)
+class Request:
+    """Features to fetch, in the order of the answer.
+
+    `asked` are (alias, feature) of stored and on-demand views; `selections` hold every stored feature that is needed,
+    inputs of on-demand views included.
+    """
+
+    asked: tuple[tuple[str, str], ...]
+    selections: tuple[Selection, ...]
+    on_demand: tuple[OnDemand, ...] = ()
+
+    @property
+    def join_keys(self) -> tuple[str, ...]:
+        """Columns that the spine must have, each once, in the order of the views."""
+        return tuple(dict.fromkeys(key for selection in self.selections for key in selection.join_keys))
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """Lake tables that an answer reads."""
+        return frozenset(table for table in map(table_of, self.selections) if table is not None)
+
+
+def features(
+    spine: DataFrame,
+    request: Request,
+    *,
+    read: Read,
+    timestamp: str = EVENT_TIMESTAMP,
+    full_feature_names: bool = False,
+    audit: bool = False,
+    conf_dir: str | None = None,
+) -> DataFrame:
+    """Every row of `spine` once, its columns, then the asked features as of `timestamp` (semantics 2 and 3).
+
+    Features are called by their own name, or `<view>__<feature>` with `full_feature_names`. With `audit`, the event
+    time and the age of each view's source row follow. UsageError when names would meet or a join key is missing.
+    """
+    from scorelake.features.asof import as_of
+
+    names = _output_names(spine.columns, request, full_feature_names=full_feature_names)
+    _require_columns(spine.columns, (*request.join_keys, timestamp))
+    views = engine_views(request.selections, read, conf_dir=conf_dir)
+    answered = as_of(spine, views, timestamp=timestamp, audit=audit)
+    complete = with_on_demand(answered, request.on_demand)
+    audits = [name for name in answered.columns if audit and name not in _known(spine.columns, request)]
+    return complete.select(*map(quoted, spine.columns), *_renamed(names), *map(quoted, audits))
+
+
+def _output_names(spine: Sequence[str], request: Request, *, full_feature_names: bool) -> dict[str, str]:
+    """From the internal name `<alias>__<feature>` to the one in the answer."""
+    names = {f"{alias}__{name}": f"{alias}__{name}" if full_feature_names else name for alias, name in request.asked}
+    used = list(names.values())
+    twice = sorted({name for name in used if used.count(name) > 1 or name in spine})
+    if twice:
+        raise UsageError(
+            f"two columns of the answer would be called {', '.join(twice)}; ask for full feature names, or rename "
+            "the feature or the column of the entity frame"
+        )
+    return names
+
+
+def _require_columns(found: Iterable[str], expected: Iterable[str]) -> None:
+    missing = sorted(set(expected) - set(found))
+    if missing:
+        raise UsageError(f"the entity frame has no column {', '.join(missing)}; it has {', '.join(found)}")
+
+
+def _known(spine: Iterable[str], request: Request) -> set[str]:
+    stored = {f"{selection.alias}__{name}" for selection in request.selections for name in selection.features}
+    return {*spine, *stored}
+
+
+def _renamed(names: dict[str, str]) -> list[Column]:
+    from pyspark.sql import functions as F
+
+    return [F.col(quoted(internal)).alias(name) for internal, name in names.items()]
