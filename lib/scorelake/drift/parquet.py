@@ -40,13 +40,16 @@ def read(
 
 def _open(path: str, texts: list[str]) -> ParquetFile:
     """Texts keep the dictionary they are stored with: counting looks at each distinct text once."""
-    from pyarrow.fs import FileSystem
-    from pyarrow.parquet import ParquetFile
+    from pyarrow.fs import FileSystem, LocalFileSystem
+    from pyarrow.parquet import ParquetFile, read_metadata
 
-    if "://" not in path and not path.startswith("file:"):
-        return ParquetFile(path, read_dictionary=texts)
-    system, inner = FileSystem.from_uri(path)
-    return ParquetFile(system.open_input_file(inner), read_dictionary=texts)
+    is_uri = "://" in path or path.startswith("file:")
+    system, inner = FileSystem.from_uri(path) if is_uri else (LocalFileSystem(), path)
+    metadata = read_metadata(inner, filesystem=system)
+    present = set(metadata.schema.names)
+    return ParquetFile(
+        system.open_input_file(inner), metadata=metadata, read_dictionary=[text for text in texts if text in present]
+    )
 
 
 def _as_declared(batch: pa.RecordBatch, kinds: dict[str, pa.DataType]) -> pa.RecordBatch:
