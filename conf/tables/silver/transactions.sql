@@ -4,6 +4,7 @@ SELECT
   line.product_id,
   line.store_id,
   line.transaction_timestamp AS purchased_at,
+  line.week AS shop_week,
   line.quantity,
   line.sales_value,
   line.retail_disc,
