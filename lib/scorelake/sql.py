@@ -80,7 +80,7 @@ def meaning(sql: str) -> str:
 
 def tables_read(sql: str) -> set[str]:
     """Names such as 'silver.transactions' that the query reads; common table expressions are not tables."""
-    return {_name(table) for table in _tables(parse(sql))}
+    return {table_name(table) for table in _tables(parse(sql))}
 
 
 def sql_columns(contract: AnyContract) -> list[str]:
@@ -95,7 +95,7 @@ def bind(sql: str, *, parameters: Mapping[str, date | datetime], views: Mapping[
     `views` maps 'silver.x' to a view's name; a table that it does not hold stays as it is.
     """
     tree = parse(sql)
-    edits = [(*_span(table), _view(table, views)) for table in _tables(tree) if _name(table) in views]
+    edits = [(*_span(table), _view(table, views)) for table in _tables(tree) if table_name(table) in views]
     edits += [(*_span_of_qualifier(column), "") for column in tree.find_all(exp.Column) if column.args.get("db")]
     edits += [(start, end, _literal(parameters[name])) for name, start, end in _markers(sql, tree)]
     for start, end, text in sorted(edits, reverse=True):
@@ -129,7 +129,7 @@ Remark = tuple[int, str]
 
 def _unknown_tables(tree: exp.Query, known: Mapping[str, Collection[str]]) -> Iterator[Remark]:
     for table in _tables(tree):
-        name = _name(table)
+        name = table_name(table)
         if "/" in name or "\\" in name:
             yield _line(table), f"{name}: a path is no table; declare it as a source of a bronze table"
         elif name not in known:
@@ -220,7 +220,7 @@ def _columns_of(source: exp.Expr, tables: Mapping[str, Collection[str]]) -> Coll
     expression = _common_table_expression(source)
     if expression is not None:
         return _outputs(expression.this, tables)
-    columns = tables.get(_name(source))
+    columns = tables.get(table_name(source))
     return {name.lower() for name in columns} if columns is not None else None
 
 
@@ -257,7 +257,7 @@ def _common_table_expression(table: exp.Table) -> exp.CTE | None:
     return None
 
 
-def _name(table: exp.Table) -> str:
+def table_name(table: exp.Table) -> str:
     return ".".join(part.name for part in table.parts)
 
 
@@ -280,7 +280,7 @@ def _span_of_qualifier(column: exp.Column) -> tuple[int, int]:
 
 
 def _view(table: exp.Table, views: Mapping[str, str]) -> str:
-    view = views[_name(table)]
+    view = views[table_name(table)]
     return view if table.alias else f"{view} AS {table.name}"
 
 

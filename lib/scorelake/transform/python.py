@@ -1,0 +1,35 @@
+"""Functions of the team, named `module:function` in a contract, from `<conf-dir>/python/`."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scorelake.errors import ConfigError, Finding
+
+
+def source_of(conf_dir: Path, reference: str) -> Path:
+    """The file of the module that `reference` names; ConfigError when the reference is malformed or dangling."""
+    module, colon, function = reference.partition(":")
+    path = conf_dir / "python" / f"{module.replace('.', '/')}.py"
+    if not (colon and function.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+        raise ConfigError(f"transform {reference!r}: expected module:function in {conf_dir / 'python'}")
+    if not path.is_file():
+        raise ConfigError([Finding(str(path), 0, f"not found, but a contract says transform: {reference}")])
+    return path
+
+
+def load(conf_dir: Path, reference: str) -> Callable[..., Any]:
+    """The function itself. Its folder joins sys.path, so that modules beside it can be imported."""
+    path = source_of(conf_dir, reference)
+    module_name, _, function_name = reference.partition(":")
+    folder = str(conf_dir / "python")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    function = getattr(importlib.import_module(module_name), function_name, None)
+    if not callable(function):
+        raise ConfigError([Finding(str(path), 0, f"has no function {function_name}")])
+    return function  # type: ignore[no-any-return]

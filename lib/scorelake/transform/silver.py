@@ -1,0 +1,135 @@
+"""Bronze slices as typed candidates for silver: every row of bronze once, tagged with the rules that it fails.
+
+Silver slice D is a function of bronze slice D, so many slices are computed in one pass: the markers of the SQL become
+columns of each row's own run date, and other tables are joined as they counted at each row's own as-of instant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pyspark.sql import functions as F
+
+from scorelake.errors import ContractBroken
+from scorelake.tables import PROVENANCE, Bronze, Silver, quoted
+from scorelake.transform import casting, rowwise
+from scorelake.transform.drop_winner import losers
+from scorelake.transform.fit import check_names
+from scorelake.transform.views import named
+from scorelake.transform.visible import History, intervals
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+RECEIVED = "__received"
+"""Struct of the bronze row as it arrived; it rides along so that quarantine can show it."""
+Rule = tuple[str, "Column"]
+"""Name, and a boolean column (never null) that is true where the row fails."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """`frame`: one row for each bronze row: contract columns, is_deleted (if the contract deletes), provenance,
+    RECEIVED, and the flags that `rules` refer to. A row that fails no rule is fit for the expectations.
+    """
+
+    frame: DataFrame
+    rules: tuple[Rule, ...]
+    columns: tuple[str, ...]
+    """Columns of the silver table."""
+
+    def received(self) -> list[Column]:
+        """The bronze columns as they arrived, for the quarantine table."""
+        return [F.col(f"{RECEIVED}.{quoted(name)}").alias(name) for name in self._received_names()]
+
+    def _received_names(self) -> list[str]:
+        return list(self.frame.schema[RECEIVED].dataType.fieldNames())  # type: ignore[attr-defined]
+
+
+Transform = Callable[["DataFrame"], "DataFrame"]
+"""`transform: module:function`: bronze rows in; the contract's columns and RECEIVED out, one row for each."""
+
+
+def candidates(
+    spark: SparkSession,
+    query: str,
+    contract: Silver,
+    bronze: Bronze,
+    rows: DataFrame,
+    *,
+    others: Mapping[str, History] | None = None,
+) -> Candidates:
+    """`rows` (slices of the bronze table) through the silver SQL.
+
+    `others` are the tables that the SQL joins. Casts and arithmetic in the SQL never abort: where one fails, the
+    column that it feeds fails its rule.
+    """
+    names = [*bronze.column_names, "raw", "extra", *PROVENANCE]
+    view = named(rows.select(*map(quoted, names), F.struct(*map(quoted, names)).alias(RECEIVED)))
+    views = {bronze.name: view, **{name: named(intervals(history)) for name, history in (others or {}).items()}}
+    rewritten = rowwise.rewrite(
+        query, views, bronze=bronze.name, star=bronze.column_names, time_zone=bronze.source.time_zone, carry=RECEIVED
+    )
+    return _tagged(spark.sql(rewritten.text), contract, bronze.source.time_zone, rewritten.flags)
+
+
+def candidates_of(function: Transform, contract: Silver, bronze: Bronze, rows: DataFrame) -> Candidates:
+    """As `candidates`, for a Python function, which must carry the column RECEIVED along, row by row."""
+    transformed = function(rows.withColumn(RECEIVED, F.struct(*map(quoted, rows.columns))))
+    if RECEIVED not in transformed.columns:
+        raise ContractBroken(f"{contract.name}: the transform dropped the column {RECEIVED}; carry it along")
+    return _tagged(transformed, contract, bronze.source.time_zone, {})
+
+
+def _tagged(rows: DataFrame, contract: Silver, time_zone: str | None, flags: Mapping[str, str]) -> Candidates:
+    """Cast, clocked and judged by the implied rules. `flags`: contract column -> column that says its SQL failed."""
+    check_names(contract, rows.columns, engine={RECEIVED, *flags.values()})
+    failing: dict[str, str] = {"malformed": f"{RECEIVED}.raw IS NOT NULL"}
+    types = dict(rows.dtypes)
+    values = []
+    for column in contract.columns:
+        name = quoted(column.name)
+        parsed = casting.cast(name, types[column.name], column.type, time_zone=time_zone)
+        values.append(F.expr(parsed.value).alias(column.name))
+        fails = [parsed.fails] if parsed.fails != "false" else []
+        fails += [quoted(flags[column.name])] if column.name in flags else []
+        if fails:
+            failing[f"{column.name} parses as {column.type.upper()}"] = f"({' OR '.join(fails)})"
+    numbered = {rule: f"__fails_{number}" for number, rule in enumerate(failing)}
+    provenance = [F.col(f"{RECEIVED}.{name}").alias(name) for name in PROVENANCE]
+    verdicts = [F.coalesce(F.expr(failing[rule]), F.lit(False)).alias(flag) for rule, flag in numbered.items()]
+    frame = rows.select(*values, *provenance, RECEIVED, *verdicts)
+    frame, numbered = _with_clock(frame, contract, numbered)
+    columns = [*contract.column_names, *PROVENANCE]
+    if contract.delete_when is not None:
+        frame = frame.withColumn("is_deleted", F.coalesce(F.expr(contract.delete_when), F.lit(False)))
+        columns.insert(len(contract.columns), "is_deleted")
+    frame, numbered = losers(frame, contract, numbered)
+    rules = tuple((rule, F.col(quoted(flag))) for rule, flag in numbered.items())
+    return Candidates(frame, rules, tuple(columns))
+
+
+def _with_clock(frame: DataFrame, contract: Silver, numbered: dict[str, str]) -> tuple[DataFrame, dict[str, str]]:
+    """available_at by the contract's rule, after casting; a row without one fails."""
+    rule = contract.availability
+    if rule is None:
+        return frame, numbered
+    end = F.col("available_at")
+    if rule.delay is not None and contract.event_time is not None:
+        source, known = contract.event_time, F.col(quoted(contract.event_time)) + F.lit(rule.delay)
+    else:
+        source = rule.column or ""
+        column = F.col(quoted(source))
+        known = column if rule.history else F.when(column.isNotNull(), F.greatest(column, end))
+    frame = frame.withColumn("available_at", known).withColumn("__fails_clock", F.col("available_at").isNull())
+    return frame, {**numbered, f"{source} says when the row was known": "__fails_clock"}
+
+
+def table_columns(contract: Silver) -> Iterable[tuple[str, str]]:
+    """Name and type of every column of the silver table, in order."""
+    yield from ((column.name, column.type) for column in contract.columns)
+    if contract.delete_when is not None:
+        yield "is_deleted", "boolean"
+    yield from zip(PROVENANCE, ("string", "bigint", "date", "timestamp", "timestamp", "string"), strict=True)

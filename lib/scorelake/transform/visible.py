@@ -1,0 +1,157 @@
+"""Rows of a silver or gold table as they were known at an instant: visible, one version a key, deletes applied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from pyspark.sql import Window
+from pyspark.sql import functions as F
+
+from scorelake.tables import Silver, Versioned, quoted
+from scorelake.transform.versions import has_null_key, newest_first, winners
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+At = Callable[[str, datetime], "DataFrame"]
+"""Name of a table and instant t (naive UTC) -> its rows visible at t."""
+
+
+@dataclass(frozen=True)
+class History:
+    """Every stored version of a table's rows, and what is known about them.
+
+    `is_snapshot`: each slice is the whole table; a key absent from the newest visible slice is deleted.
+    `snapshots`: run dates of all its slices, empty ones included; None: the dates that have rows.
+    `corrected`: the keys that have several versions, as `corrected_keys` gives them; None: not known, so that
+    every key is looked at. `is_single`: no key has several versions, so that nothing needs to be sorted.
+    """
+
+    rows: DataFrame
+    contract: Versioned
+    is_snapshot: bool = False
+    snapshots: Collection[date] | None = None
+    corrected: DataFrame | None = None
+    is_single: bool = False
+
+    def knowing(self, corrected: DataFrame, count: int) -> History:
+        """The same history with its corrected keys counted beforehand: their versions alone get sorted."""
+        return replace(self, corrected=corrected, is_single=count == 0)
+
+    @property
+    def has_versions(self) -> bool:
+        return bool(self.contract.keys) and not self.is_snapshot and not self.is_single
+
+    @property
+    def columns(self) -> list[str]:
+        return [*self.contract.column_names, "available_at", "run_date"]
+
+
+def corrected_keys(history: History) -> DataFrame:
+    """Keys that stand in more than one row. An aggregate over the key columns alone; no row is moved or sorted."""
+    keys = [F.col(quoted(key)) for key in history.contract.keys]
+    counted = history.rows.where(~has_null_key(history.contract.keys)).groupBy(*keys).agg(F.count("*").alias("__n"))
+    return counted.where("__n > 1").drop("__n")
+
+
+def visible_at(history: History, t: datetime) -> DataFrame:
+    """Contract columns, available_at and run_date of the rows visible at `t`, one version a key.
+
+    A row is visible when available_at <= t; a row whose available_at is null never is.
+    """
+    rows = _known_at(history, t)
+    if history.is_snapshot:
+        rows = _newest_snapshot(history, rows, t)
+    elif history.has_versions:
+        rows = _one_version(history, rows)
+    if "is_deleted" in rows.columns:
+        rows = rows.where("NOT is_deleted")
+    return rows.select(*(quoted(name) for name in history.columns))
+
+
+def at(histories: Mapping[str, History]) -> At:
+    """A reader of these tables as of any instant."""
+    return lambda name, t: visible_at(histories[name], t)
+
+
+def _known_at(history: History, t: datetime) -> DataFrame:
+    """Rows with available_at <= t. Where no row can be known before its drop ended, slices are pruned too."""
+    rows = history.rows.where(F.col("available_at") <= F.lit(t))
+    availability = history.contract.availability
+    if availability is not None and availability.history:
+        return rows
+    return rows.where(F.col("run_date") <= F.lit(_newest_slice(t)))
+
+
+def _newest_slice(t: datetime) -> date:
+    """The newest run date whose interval has ended at t."""
+    return (t - timedelta(days=1)).date()
+
+
+def _newest_snapshot(history: History, rows: DataFrame, t: datetime) -> DataFrame:
+    if history.snapshots is not None:
+        newest = max((day for day in history.snapshots if day <= _newest_slice(t)), default=None)
+        return rows.where(F.col("run_date") == F.lit(newest))
+    newest_slice = rows.agg(F.max("run_date").alias("__newest"))
+    return rows.join(F.broadcast(newest_slice), F.col("run_date") == F.col("__newest"), how="inner").drop("__newest")
+
+
+def _one_version(history: History, rows: DataFrame) -> DataFrame:
+    """The newest version of each key; keys that are known to have one version are not touched."""
+    if history.corrected is None:
+        return winners(rows, history.contract)
+    keys = list(history.contract.keys)
+    contested = rows.join(history.corrected, on=keys, how="left_semi")
+    single = rows.join(history.corrected, on=keys, how="left_anti")
+    return single.unionByName(winners(contested, history.contract))
+
+
+# ------------------------------------------------------------------ validity of versions
+
+
+def intervals(history: History) -> DataFrame:
+    """Visible versions with the time for which each counts: contract columns, `valid_from`, `valid_to` (excluded).
+
+    `valid_to` null: until further notice. For joining many instants at once: a row counts at t when
+    valid_from <= t < valid_to. Rows with a null in their keys are left out, as no key equals them.
+    """
+    keys = history.contract.keys
+    rows = history.rows.where(~has_null_key(keys) & F.col("available_at").isNotNull())
+    rows = rows.withColumn("valid_from", F.col("available_at"))
+    if history.is_snapshot:
+        rows = rows.join(F.broadcast(_snapshot_ends(history)), on="run_date", how="left")
+    elif history.has_versions:
+        rows = _with_ends(history, rows)
+    else:
+        rows = rows.withColumn("valid_to", F.lit(None).cast("timestamp"))
+    if "is_deleted" in rows.columns:
+        rows = rows.where("NOT is_deleted")
+    return rows.select(*(quoted(name) for name in history.contract.column_names), "valid_from", "valid_to")
+
+
+def _with_ends(history: History, rows: DataFrame) -> DataFrame:
+    """One row a key and available_at, with the next available_at of its key as `valid_to`."""
+    keys = [F.col(quoted(key)) for key in history.contract.keys]
+    newest = Window.partitionBy(*keys, "available_at").orderBy(*newest_first(history.contract))
+    following = Window.partitionBy(*keys).orderBy("available_at")
+    one_a_stamp = rows.withColumn("__rank", F.row_number().over(newest)).where("__rank = 1").drop("__rank")
+    return one_a_stamp.withColumn("valid_to", F.lead("available_at").over(following))
+
+
+def _snapshot_ends(history: History) -> DataFrame:
+    """run_date -> the instant from which the next snapshot counts."""
+    if history.snapshots is None:
+        slices = history.rows.select("run_date").distinct()
+    else:
+        spark = history.rows.sparkSession
+        slices = spark.createDataFrame([(day,) for day in history.snapshots], "run_date DATE")
+    following = F.lead("run_date").over(Window.orderBy("run_date"))
+    return slices.select("run_date", F.date_add(following, 1).cast("timestamp").alias("valid_to"))
+
+
+def of_silver(rows: DataFrame, contract: Silver, *, delivery: str) -> History:
+    """The history of a silver table, given how the source of its bronze table delivers."""
+    return History(rows, contract, is_snapshot=delivery == "snapshot")
