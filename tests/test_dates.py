@@ -24,6 +24,12 @@ def test_a_range_holds_both_ends() -> None:
     assert date(2024, 3, 2) not in dates
 
 
+def test_chunks_cover_a_range_in_order_without_overlap() -> None:
+    dates = RunDates(date(2024, 1, 1), date(2024, 1, 5))
+    assert [str(chunk) for chunk in dates.chunks(2)] == ["2024-01-01..2024-01-02", "2024-01-03..2024-01-04", "2024-01-05"]
+    assert list(dates.chunks(99)) == [dates]
+
+
 def test_a_range_that_ends_before_it_starts_is_refused() -> None:
     with pytest.raises(UsageError, match="ends before it starts"):
         RunDates(FRIDAY, date(2024, 2, 1))

@@ -13,7 +13,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -131,6 +131,15 @@ def _dates(run_date: date | None, first: date | None, last: date | None) -> RunD
     if run_date is None and first is not None and last is not None:
         return RunDates(first, last)
     raise UsageError("expected --run-date D, or --from A --to B")
+
+
+def chosen(known: Iterable[str], only: Names) -> list[str]:
+    """The names of `known` that `--only` leaves, in order. UsageError when it names something else."""
+    names = list(known)
+    unknown = sorted(only - set(names)) if only else []
+    if unknown:
+        raise UsageError(f"--only: no {', '.join(unknown)} here; there are: {', '.join(names) or 'none'}")
+    return [name for name in names if not only or name in only]
 
 
 # ------------------------------------------------------------------ running

@@ -43,6 +43,14 @@ class RunDates:
     def __contains__(self, day: object) -> bool:
         return isinstance(day, date) and self.first <= day <= self.last
 
+    def chunks(self, days: int) -> Iterator[RunDates]:
+        """The range in order, cut into ranges of at most `days` dates."""
+        first = self.first
+        while first <= self.last:
+            last = min(self.last, first + timedelta(days=days - 1))
+            yield RunDates(first, last)
+            first = last + ONE_DAY
+
     def __str__(self) -> str:
         return str(self.first) if self.first == self.last else f"{self.first}..{self.last}"
 

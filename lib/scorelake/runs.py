@@ -29,17 +29,18 @@ def wall_clock() -> datetime:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a job did. `written` are rows by table; `refused` and `missing` are messages, one a date or subject."""
+    """What a job did. `written` are rows by table; the others are messages, one a date or subject."""
 
     written: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    failed: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
-        """0 done, 3 an input is not there yet, 4 a gate said no; a failure raises instead (exit 1)."""
-        return 4 if self.refused else 3 if self.missing else 0
+        """0 done, 1 some part failed, 4 a gate said no, 3 an input is not there yet; the first that applies."""
+        return 1 if self.failed else 4 if self.refused else 3 if self.missing else 0
 
     def lines(self) -> Iterable[str]:
         """The summary, as printed at the end of a job."""
@@ -47,18 +48,20 @@ class Outcome:
         yield from (f"note     {text}" for text in self.notes)
         yield from (f"missing  {text}" for text in self.missing)
         yield from (f"refused  {text}" for text in self.refused)
+        yield from (f"failed   {text}" for text in self.failed)
 
 
 def combined(outcomes: Iterable[Outcome]) -> Outcome:
     """One outcome for several; rows of the same table add up."""
+    parts = list(outcomes)
     written: dict[str, int] = {}
-    notes: list[str] = []
-    refused: list[str] = []
-    missing: list[str] = []
-    for outcome in outcomes:
+    for outcome in parts:
         for table, rows in outcome.written.items():
             written[table] = written.get(table, 0) + rows
-        notes += outcome.notes
-        refused += outcome.refused
-        missing += outcome.missing
-    return Outcome(written, tuple(notes), tuple(refused), tuple(missing))
+    return Outcome(
+        written,
+        notes=tuple(text for part in parts for text in part.notes),
+        refused=tuple(text for part in parts for text in part.refused),
+        missing=tuple(text for part in parts for text in part.missing),
+        failed=tuple(text for part in parts for text in part.failed),
+    )

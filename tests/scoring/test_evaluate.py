@@ -14,7 +14,7 @@ from scorelake.scoring.evaluate import performance, with_labels
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-NIGHT, NEXT = date(2024, 1, 1), date(2024, 1, 2)
+NIGHT, NEXT, DUE = date(2024, 1, 1), date(2024, 1, 2), date(2024, 2, 1)
 
 
 def test_a_label_meets_the_score_of_its_own_night_only(spark: SparkSession) -> None:
@@ -23,11 +23,15 @@ def test_a_label_meets_the_score_of_its_own_night_only(spark: SparkSession) -> N
         "k string, score_date date, score double",
     )
     labels = spark.createDataFrame(
-        [("a", datetime(2024, 1, 2), 1), ("b", datetime(2024, 1, 9), 0), (None, datetime(2024, 1, 2), 1)],
-        "k string, event_timestamp timestamp, label int",
+        [
+            ("a", datetime(2024, 1, 2), 1, DUE),
+            ("b", datetime(2024, 1, 9), 0, DUE),
+            (None, datetime(2024, 1, 2), 1, DUE),
+        ],
+        "k string, event_timestamp timestamp, label int, run_date date",
     )
     found = with_labels(scores, labels, keys=["k"]).collect()
-    assert [(row["k"], row["score"], row["label"]) for row in found] == [("a", 0.1, 1)]
+    assert [(row["k"], row["score"], row["label"], row["run_date"]) for row in found] == [("a", 0.1, 1, DUE)]
 
 
 def measured(frame: Any) -> dict[tuple[Any, ...], tuple[float | None, int]]:
@@ -38,13 +42,15 @@ def measured(frame: Any) -> dict[tuple[Any, ...], tuple[float | None, int]]:
 def test_every_group_is_judged_as_in_training(spark: SparkSession) -> None:
     draw = np.random.default_rng(1)
     label, score = draw.integers(0, 2, 300), draw.random(300)
-    rows = [(NIGHT, "champion", "3", int(a), float(b)) for a, b in zip(label, score, strict=True)]
+    rows = [(DUE, NIGHT, "champion", "3", int(a), float(b)) for a, b in zip(label, score, strict=True)]
     rows += [
         (NEXT, "challenger", "4", 1, 0.5),
         (NEXT, "challenger", "4", None, 0.5),
         (NEXT, "challenger", "4", 0, None),
     ]
-    frame = spark.createDataFrame(rows, "score_date date, role string, model_version string, label int, score double")
+    frame = spark.createDataFrame(
+        rows, "run_date date, score_date date, role string, model_version string, label int, score double"
+    )
     found = measured(performance(frame, task="binary"))
     expected = metrics.evaluate("binary", label, score)
     for name, value in expected.items():
@@ -54,8 +60,8 @@ def test_every_group_is_judged_as_in_training(spark: SparkSession) -> None:
 
 
 def test_classes_are_judged_by_their_probabilities(spark: SparkSession) -> None:
-    schema = "score_date date, role string, model_version string, label string, `score_a` double, `score_b_20_c` double"
-    rows = [(NIGHT, "champion", "1", "a", 0.9, 0.1), (NIGHT, "champion", "1", "b c", 0.4, 0.6)]
+    schema = "run_date date, score_date date, role string, model_version string, label string, `score_a` double, `score_b_20_c` double"
+    rows = [(DUE, NIGHT, "champion", "1", "a", 0.9, 0.1), (DUE, NIGHT, "champion", "1", "b c", 0.4, 0.6)]
     found = measured(performance(spark.createDataFrame(rows, schema), task="multiclass", classes=["a", "b c"]))
     assert found[NIGHT, "champion", "1", "accuracy"] == (1.0, 2)
     assert found[NIGHT, "champion", "1", "log_loss"][0] == pytest.approx(-(np.log(0.9) + np.log(0.6)) / 2)

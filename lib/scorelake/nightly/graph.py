@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
+from scorelake import dates as calendar
 from scorelake import sql
 from scorelake.errors import ConfigError, Finding
 from scorelake.nightly import hashes
+from scorelake.tables import Bronze, Gold, Source
 
 if TYPE_CHECKING:
+    from scorelake.dates import RunDates
     from scorelake.definitions import Definitions
+    from scorelake.feature_store.definitions import FeatureRepo
 
 
 @dataclass(frozen=True)
@@ -32,14 +37,6 @@ class Node:
     @property
     def inputs(self) -> tuple[str, ...]:
         return (*self.same_date, *self.history)
-
-
-@dataclass(frozen=True)
-class ServiceInputs:
-    """What a feature service says of itself: the tables its views read, and its definition hash."""
-
-    tables: tuple[str, ...]
-    definition_hash: str
 
 
 def table_nodes(definitions: Definitions) -> list[Node]:
@@ -76,13 +73,39 @@ def reads_of(definitions: Definitions, table: str) -> set[str]:
     return {*found, *declared, *population} - {sql.POPULATION}
 
 
-def feature_nodes(definitions: Definitions, services: Mapping[str, ServiceInputs]) -> list[Node]:
+def source_of(definitions: Definitions, silver: str) -> Source:
+    """The source of the one bronze table that a silver table is made from."""
+    [bronze] = [table for table in reads_of(definitions, silver) if table in definitions.bronze]
+    return definitions.bronze[bronze].source
+
+
+def due_dates(definitions: Definitions, table: str, dates: RunDates) -> list[date]:
+    """The dates of the range for which `table` has a slice: drops of its source, cut-offs of its labels, or all."""
+    contract = definitions.tables[table]
+    if isinstance(contract, Gold):
+        return list(dates)
+    source = contract.source if isinstance(contract, Bronze) else source_of(definitions, table)
+    return calendar.due_dates(dates, starts=source.starts, delivers=source.delivers)
+
+
+def feature_nodes(definitions: Definitions, repo: FeatureRepo) -> list[Node]:
     """One node a feature service in use: its population's features, slice by slice."""
     nodes = []
     for service, population in sorted(populations_of_services(definitions).items()):
-        reads = {*services[service].tables, *sql.tables_read(definitions.populations[population])}
-        digest = hashes.combined(services[service].definition_hash, hashes.population(definitions, population))
+        reads = {*repo.inputs(service), *sql.tables_read(definitions.populations[population])}
+        digest = hashes.combined(repo.definition_hash(service), hashes.population(definitions, population))
         nodes.append(Node("build_features", service, f"features.{service}", (), tuple(sorted(reads)), digest))
+    return nodes
+
+
+def training_nodes(definitions: Definitions, repo: FeatureRepo) -> list[Node]:
+    """One node a model: its labels joined to the features of its service."""
+    nodes = []
+    for name, model in definitions.models.items():
+        reads = tuple(sorted({*repo.inputs(model.feature_service), model.label}))
+        parts = (repo.definition_hash(model.feature_service), hashes.table(definitions, model.label))
+        digest = hashes.combined(*parts, hashes.split(definitions, name))
+        nodes.append(Node("build_training_set", name, f"training.{name}", (), reads, digest))
     return nodes
 
 

@@ -33,6 +33,18 @@ def population(definitions: Definitions, name: str) -> str:
     return definition_hash({"sql": sql.meaning(definitions.populations[name])})
 
 
+def split(definitions: Definitions, model: str) -> str:
+    """Hash of how a model's rows are split."""
+    spec = definitions.models[model]
+    return definition_hash({"split": spec.split.model_dump(mode="json"), "seed": spec.seed})
+
+
+def model(definitions: Definitions, name: str) -> str:
+    """Hash of everything in a model file that shapes the model itself; how it is judged and watched is left out."""
+    judged_after = {"description", "metrics", "promotion", "scoring", "drift"}
+    return definition_hash({"model": definitions.models[name].model_dump(mode="json", exclude=judged_after)})
+
+
 def combined(*hashes: str) -> str:
     """One hash of several, in order."""
     return definition_hash({"hashes": list(hashes)})

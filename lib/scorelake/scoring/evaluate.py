@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from scorelake.models import Task
 
-GROUP = ("score_date", "role", "model_version")
+GROUP = ("run_date", "score_date", "role", "model_version")
 MEASURED = (
+    Column(name="run_date", type="date", comment="label slice: when the labels became known"),
     Column(name="score_date", type="date"),
     Column(name="role", type="string"),
     Column(name="model_version", type="string"),
@@ -33,7 +34,7 @@ MEASURED = (
 
 
 def with_labels(scores: DataFrame, labels: DataFrame, *, keys: Sequence[str]) -> DataFrame:
-    """Scores of the nights that `labels` speak of, each with its label; scores without one are left out.
+    """Scores of the nights that `labels` speak of, with `label` and its `run_date`; scores without one are left out.
 
     A label belongs to (keys, event_timestamp = t), a score to (keys, score_date) with t = score_date + 1 day.
     `labels` has one row a (keys, event_timestamp).
@@ -41,7 +42,7 @@ def with_labels(scores: DataFrame, labels: DataFrame, *, keys: Sequence[str]) ->
     from pyspark.sql import functions as F
 
     night = F.date_sub(F.col("event_timestamp").cast("date"), 1).alias("score_date")
-    matured = labels.where(F.col("label").isNotNull()).select(*map(quoted, keys), night, "label")
+    matured = labels.where(F.col("label").isNotNull()).select(*map(quoted, keys), night, "label", "run_date")
     return scores.join(matured, on=[*keys, "score_date"], how="inner")
 
 

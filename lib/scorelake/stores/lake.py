@@ -15,7 +15,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from scorelake.errors import ContractBroken, MissingInput
-from scorelake.tables import SLICE_COLUMN, Column, quoted
+from scorelake.tables import SLICE_COLUMN, Column, Contract, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -232,6 +232,15 @@ class Lake:
                     raise
                 time.sleep(0.2 * 2**attempt)
         raise AssertionError("unreachable")
+
+
+def columns_of(frame: DataFrame, contract: Contract | None = None) -> list[Column]:
+    """The columns that a table of such rows has; comments are the contract's."""
+    comments = {column.name: column.comment for column in contract.columns} if contract is not None else {}
+    return [
+        Column(name=field.name, type=field.dataType.simpleString(), comment=comments.get(field.name, ""))
+        for field in frame.schema
+    ]
 
 
 def slices(dates: Iterable[date], column: str = SLICE_COLUMN) -> str:

@@ -1,0 +1,1 @@
+"""One thin file an arrow of the data's way: read, transform, write."""

@@ -1,0 +1,37 @@
+"""Tables of the lake as SQL of the team sees them: rows visible at an instant, one version a key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from scorelake.errors import ContractBroken
+from scorelake.nightly import graph
+from scorelake.tables import Silver, Versioned
+from scorelake.transform import visible
+
+if TYPE_CHECKING:
+    from scorelake.definitions import Definitions
+    from scorelake.stores.lake import Lake
+
+
+def reader(lake: Lake, definitions: Definitions, tables: Iterable[str]) -> visible.At:
+    """A reader of `tables` as of any instant. Each table with keys is looked through once for corrected keys."""
+    return visible.at({name: _history(lake, definitions, name) for name in sorted(tables)})
+
+
+def _history(lake: Lake, definitions: Definitions, name: str) -> visible.History:
+    contract = definitions.tables[name]
+    if not isinstance(contract, Versioned):
+        raise ContractBroken(f"{name} is read as of an instant, but only silver and gold tables can be")
+    rows = lake.read(name)
+    if isinstance(contract, Silver):
+        delivery = graph.source_of(definitions, name).delivery
+        history = visible.of_silver(rows, contract, delivery=delivery)
+    else:
+        history = visible.History(rows, contract)
+    if not history.has_versions:
+        return history
+    # One pass over the key columns; nearly always it finds nothing, and then no history is ever sorted.
+    corrected = visible.corrected_keys(history).persist()
+    return history.knowing(corrected, corrected.count())

@@ -1,0 +1,84 @@
+"""Compute the features of every entity that exists at the end of each run date.
+
+Reads   silver.*, gold.*, the feature repo
+Writes  features.<service>, the slices of the given run dates; a re-run replaces them
+
+    ./spark-submit.sh build_features --env local --run-date 2017-11-26
+    ./spark-submit.sh build_features --env local --from 2017-11-01 --to 2017-11-30 --only lapse_v1
+
+Values are those visible at D+1 00:00. The same engine answers for training, so both agree; verify_pit proves it.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import TYPE_CHECKING
+
+from jobs import _as_of
+from scorelake import cli, runs, sql
+from scorelake import dates as calendar
+from scorelake.cli import ALL, Names
+from scorelake.dates import RunDates
+from scorelake.definitions import Definitions, load_definitions
+from scorelake.feature_store import definitions as feature_definitions
+from scorelake.feature_store import retrieve
+from scorelake.nightly import graph
+from scorelake.nightly.graph import Node
+from scorelake.runs import Outcome
+from scorelake.settings import Settings
+from scorelake.stores.lake import Lake, Mark, columns_of
+from scorelake.transform import gold
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from scorelake.feature_store.definitions import FeatureRepo
+
+STEP = "build_features"
+
+
+def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = ALL) -> Outcome:
+    definitions = load_definitions(settings.conf_dir)
+    repo = feature_definitions.load(settings.feature_repo, settings.conf_dir)
+    lake = Lake(spark, settings.lake)
+    nodes = {node.subject: node for node in graph.feature_nodes(definitions, repo)}
+
+    outcomes = []
+    for service in cli.chosen(nodes, only):
+        for chunk in dates.chunks(settings.limits.range_chunk_days):
+            outcomes.append(_build(lake, definitions, repo, nodes[service], chunk))
+
+    return runs.combined(outcomes)
+
+
+def _build(lake: Lake, definitions: Definitions, repo: FeatureRepo, node: Node, dates: RunDates) -> Outcome:
+    from pyspark.sql import functions as F
+
+    inputs = lake.versions(node.inputs)
+    spine = _populations(lake, definitions, node.subject, dates)
+
+    answered = retrieve.features(spine, repo.request(node.subject), read=lake.read, conf_dir=str(repo.conf_dir))
+    rows = answered.withColumn("run_date", F.date_sub(F.to_date("event_timestamp"), 1)).withColumn(
+        "run_id", F.lit(runs.run_id())
+    )
+
+    lake.create(node.table, columns_of(rows), partitioned_by=["run_date"], comment=f"Features of {node.subject}.")
+    mark = Mark(runs.run_id(), STEP, tuple(dates), node.definition_hash, inputs)
+    return Outcome({node.table: lake.replace_slices(rows, node.table, mark).rows})
+
+
+def _populations(lake: Lake, definitions: Definitions, service: str, dates: RunDates) -> DataFrame:
+    """Join keys and event_timestamp of everybody who exists at the end of each date."""
+    from pyspark.sql import functions as F
+
+    query = definitions.populations[graph.populations_of_services(definitions)[service]]
+    at = _as_of.reader(lake, definitions, sql.tables_read(query))
+    nights = []
+    for day in dates:
+        t = calendar.as_of(day)
+        nights.append(gold.population(lake.spark, query, t, at).withColumn("event_timestamp", F.lit(t)))
+    return reduce(lambda left, right: left.unionByName(right), nights)
+
+
+if __name__ == "__main__":
+    cli.main(run, description=__doc__)

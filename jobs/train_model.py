@@ -1,0 +1,151 @@
+"""Train each model on the training set of the run date and register it as challenger.
+
+Reads   training.<model>, the slice of the run date
+Writes  an MLflow run and a model version, alias `challenger`, with the reference profile for drift
+
+    ./spark-submit.sh train_model --env local --run-date 2017-12-24 --only lapse_xgboost
+
+Every call makes a new version; the same rows and seed give the same model. Nothing is scored with it before
+promote_model has let it through its gate.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date
+from typing import TYPE_CHECKING
+
+from jobs import _registry
+from scorelake import cli, runs
+from scorelake.cli import ALL, Names
+from scorelake.dates import RunDates
+from scorelake.definitions import load_definitions
+from scorelake.drift.build import build, build_arrow
+from scorelake.drift.freeze import Cutting
+from scorelake.drift.profile import Profile
+from scorelake.errors import MissingInput
+from scorelake.feature_store import definitions as feature_definitions
+from scorelake.nightly import hashes
+from scorelake.runs import Outcome
+from scorelake.settings import Settings
+from scorelake.stores.lake import Lake
+from scorelake.stores.model_files import Bundle, Column, Replay
+from scorelake.stores.model_registry import Record
+from scorelake.training import collect, train
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from scorelake.definitions import Definitions
+    from scorelake.feature_store.definitions import FeatureRepo
+    from scorelake.models import Model
+    from scorelake.stores.model_registry import ModelRegistry
+    from scorelake.training.fitted import Fitted
+
+
+def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = ALL) -> Outcome:
+    definitions = load_definitions(settings.conf_dir)
+    repo = feature_definitions.load(settings.feature_repo, settings.conf_dir)
+    lake = Lake(spark, settings.lake)
+    registry = _registry.connect(settings)
+
+    wanted = cli.chosen(definitions.models, only)
+    limit = settings.limits.local_matrix_bytes
+    return runs.combined(
+        _train(lake, registry, definitions, repo, name, day, limit) for day in dates for name in wanted
+    )
+
+
+def _train(
+    lake: Lake,
+    registry: ModelRegistry,
+    definitions: Definitions,
+    repo: FeatureRepo,
+    name: str,
+    day: date,
+    limit_bytes: int,
+) -> Outcome:
+    spec = definitions.models[name]
+    rows = lake.read_slices(f"training.{name}", [day])
+    if rows.isEmpty():
+        raise MissingInput(f"training.{name} has no slice {day}; run build_training_set for it first")
+    features = spec.features.choose([feature for _, feature in repo.request(spec.feature_service).asked])
+    keys = definitions.labels[spec.label].keys
+
+    data = collect.collect(
+        rows, features, task=spec.task, keys=keys, limit_bytes=limit_bytes, dtype=train.matrix_type(spec)
+    )
+    fitted = train.fit(spec, data)
+    profile = _profile(rows, features, fitted, spec)
+
+    marks = lake.marks(f"training.{name}", "build_training_set")
+    record = _record(definitions, repo, name, day, fitted, training_version=marks[day][0])
+    version = registry.register(name, _bundle(spec, fitted, profile), record)
+    return Outcome(notes=(_summary(name, version, spec, fitted), *fitted.warnings))
+
+
+def _profile(rows: DataFrame, features: list[str], fitted: Fitted, spec: Model) -> Profile:
+    """Train's features, and the scores of validation, since those of train are too confident."""
+    import pyarrow as pa
+
+    cutting = Cutting(bins=spec.drift.bins)
+    segments = list(spec.drift.segments)
+    of_features = build(rows.where("split = 'train'"), features, segments=segments, cutting=cutting)
+    score = fitted.scored["validation"].score
+    score = score.max(axis=1) if score.ndim == 2 else score
+    of_scores = build_arrow(pa.table({"score": score}), ["score"], roles={"score": "score"}, cutting=cutting)
+    return of_features.joined(of_scores)
+
+
+def _bundle(spec: Model, fitted: Fitted, profile: Profile) -> Bundle:
+    return Bundle(
+        model=fitted.learnt.model,
+        flavour=fitted.learnt.flavour,
+        task=spec.task,
+        columns=tuple(Column(feature.name, feature.kind) for feature in fitted.features),
+        classes=fitted.classes,
+        replay=Replay(fitted.replay.columns(), fitted.replay.scores.tolist()),
+        requirements=_registry.requirements(fitted.learnt.flavour),
+        files={
+            _registry.PROFILE: profile.to_json().encode(),
+            _registry.IMPORTANCE: json.dumps(dict(fitted.importance)).encode(),
+        },
+    )
+
+
+def _record(
+    definitions: Definitions, repo: FeatureRepo, name: str, day: date, fitted: Fitted, *, training_version: int
+) -> Record:
+    spec = definitions.models[name]
+    return Record(
+        params={
+            "algorithm": spec.algorithm.name,
+            **{key: str(value) for key, value in spec.algorithm.params.items()},
+            **{key: str(value) for key, value in fitted.learnt.details.items()},
+            "seed": str(spec.seed),
+        },
+        metrics=fitted.values,
+        tags={
+            _registry.RUN_DATE: day.isoformat(),
+            _registry.RUN_ID: runs.run_id(),
+            _registry.TRAINING_SET: f"training.{name}@{training_version}",
+            _registry.FEATURES_HASH: repo.definition_hash(spec.feature_service),
+            _registry.MODEL_HASH: hashes.model(definitions, name),
+        },
+        description=spec.description,
+    )
+
+
+def _summary(name: str, version: str, spec: Model, fitted: Fitted) -> str:
+    judged = fitted.metrics["test"][spec.headline]
+    baselines = ", ".join(
+        f"{baseline} {parts['test'][spec.headline]:.4f}"
+        for baseline, parts in fitted.baselines.items()
+        if parts["test"].get(spec.headline) is not None
+    )
+    value = "none" if judged.value is None else f"{judged.value:.4f} ({judged.low:.4f} to {judged.high:.4f})"
+    return f"{name} version {version}: test {spec.headline} {value} on {judged.rows:,} rows; {baselines}"
+
+
+if __name__ == "__main__":
+    cli.main(run, description=__doc__)

@@ -1,0 +1,102 @@
+"""What the platform keeps of its own doing: one table of decisions, and a log of steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple, dataclass, fields
+from datetime import date, datetime
+from typing import TYPE_CHECKING
+
+from scorelake import runs
+from scorelake.decisions import DECISION_COLUMNS, Decision
+from scorelake.stores.lake import Lake, Mark
+from scorelake.tables import Column
+
+if TYPE_CHECKING:
+    from scorelake.runs import Outcome
+
+DECISIONS = "ops.decisions"
+STEPS = "ops.runs"
+
+STEP_COLUMNS = (
+    Column(name="run_date", type="date", comment="last run date of the step's range"),
+    Column(name="first_date", type="date"),
+    Column(name="step", type="string"),
+    Column(name="run_id", type="string"),
+    Column(name="exit_code", type="int"),
+    Column(name="rows", type="map<string,bigint>", comment="rows written by table"),
+    Column(name="notes", type="array<string>"),
+    Column(name="seconds", type="double"),
+    Column(name="started_at", type="timestamp"),
+)
+
+
+@dataclass(frozen=True)
+class StepRun:
+    """One finished step of a run."""
+
+    first_date: date
+    last_date: date
+    step: str
+    outcome: Outcome
+    seconds: float
+    started_at: datetime
+
+
+def record_decisions(lake: Lake, decisions: Sequence[Decision]) -> None:
+    """Commit what gates judged, before the step acts on it; a repeated commit of the same run replaces itself."""
+    if not decisions:
+        return
+    lake.create(DECISIONS, DECISION_COLUMNS, partitioned_by=["run_date"], comment="What every gate judged, and why.")
+    run_id, now = runs.run_id(), runs.wall_clock()
+    rows = [(*astuple(decision), run_id, now) for decision in decisions]
+    frame = lake.spark.createDataFrame(rows, ", ".join(column.ddl for column in DECISION_COLUMNS))
+    subjects = ", ".join("'" + text + "'" for text in sorted({f"{d.gate} {d.subject}" for d in decisions}))
+    dates = tuple(sorted({decision.run_date for decision in decisions}))
+    lake.replace_slices(
+        frame,
+        DECISIONS,
+        Mark(run_id, "decisions", dates),
+        also=f"run_id = '{run_id}' AND concat(gate, ' ', subject) IN ({subjects})",
+    )
+
+
+def record_steps(lake: Lake, steps: Iterable[StepRun]) -> None:
+    """Append the log of a run, once, when its application ends."""
+    rows = [
+        (
+            step.last_date,
+            step.first_date,
+            step.step,
+            runs.run_id(),
+            step.outcome.exit_code,
+            dict(step.outcome.written),
+            [*step.outcome.notes, *step.outcome.missing, *step.outcome.refused, *step.outcome.failed],
+            step.seconds,
+            step.started_at,
+        )
+        for step in steps
+    ]
+    if not rows:
+        return
+    lake.create(STEPS, STEP_COLUMNS, partitioned_by=["run_date"], comment="Every step of every run.")
+    frame = lake.spark.createDataFrame(rows, ", ".join(column.ddl for column in STEP_COLUMNS))
+    lake.append(frame, STEPS, Mark(runs.run_id(), "log", tuple(sorted({row[0] for row in rows}))))
+
+
+def recorded(lake: Lake, gate: str, subject: str, run_date: date) -> tuple[Decision, ...]:
+    """What `gate` said of `subject` on `run_date`, as its first run recorded it; empty when it was never asked.
+
+    A handful of rows: one a metric.
+    """
+    from pyspark.sql import functions as F
+
+    if not lake.exists(DECISIONS):
+        return ()
+    asked = (F.col("gate") == gate) & (F.col("subject") == subject) & (F.col("run_date") == F.lit(run_date))
+    rows = lake.read(DECISIONS).where(asked).collect()
+    if not rows:
+        return ()
+    first = min(rows, key=lambda row: row["decided_at"])["run_id"]
+    decisions = [Decision(*(row[name.name] for name in fields(Decision))) for row in rows if row["run_id"] == first]
+    return tuple(sorted(decisions, key=lambda decision: decision.metric == "verdict"))
