@@ -54,6 +54,8 @@ class Model(Definition):
         unknown = [name for name in asked if name not in known]
         if unknown:
             raise ValueError(f"a {self.task} model has no metric {', '.join(unknown)}; there are: {', '.join(known)}")
+        if self.headline == "bias":
+            raise ValueError("bias is no headline: every constant model has none; choose another metric")
         if self.task not in ALGORITHMS[self.algorithm.name]:
             raise ValueError(f"algorithm {self.algorithm.name} cannot do task {self.task}")
         if self.scoring.cut is not None and self.task != "binary":

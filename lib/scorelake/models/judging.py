@@ -20,7 +20,7 @@ HEADLINE: dict[Task, str] = {"binary": "auc", "multiclass": "log_loss", "regress
 
 
 class Metrics(Definition):
-    headline: str | None = Field(default=None, description="auc, log_loss or rmse by default, after the task.")
+    headline: str | None = Field(default=None, description="Decides gates and ranks; auc, log_loss or rmse by default.")
     bootstrap: int = Field(default=500, ge=100, description="Resamples behind each interval.")
     confidence: float = Field(default=0.95, gt=0.5, lt=1)
 
