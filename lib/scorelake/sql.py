@@ -50,6 +50,7 @@ class Verbatim(Spark):
 
     class Parser(SparkParser):
         FUNCTIONS: ClassVar[dict[str, Any]] = {}
+        STRICT_CAST = True  # CAST and TRY_CAST are told apart
 
 
 def parse(sql: str, *, file: str = "<sql>") -> exp.Query:
