@@ -47,6 +47,11 @@ class Model(Definition):
     def headline(self) -> str:
         return self.metrics.headline or HEADLINE[self.task]
 
+    @property
+    def preparation(self) -> NumericSteps:
+        """What happens to numbers before the algorithm sees them; by default nothing."""
+        return self.preprocessing.numeric if self.preprocessing else NumericSteps()
+
     @model_validator(mode="after")
     def _fits_the_task(self) -> Model:
         known = METRICS[self.task]

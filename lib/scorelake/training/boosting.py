@@ -31,12 +31,6 @@ def fit(spec: Model, data: Dataset) -> Learnt:
     """A Booster cut to its best round. The same rows, seed and number of threads give the same bytes."""
     import xgboost
 
-    texts = names(data.features, "category")
-    if texts:
-        raise ConfigError(
-            f"model {spec.name}: features {', '.join(texts)} are strings: "
-            "declare preprocessing.categorical, or exclude them"
-        )
     params = parameters(spec, len(data.classes))
     numeric = names(data.features, "number")
     bins = {"max_bin": params["max_bin"]} if "max_bin" in params else {}

@@ -59,7 +59,7 @@ def _preparation(spec: Model, data: Dataset) -> Any:
     from sklearn.impute import MissingIndicator
 
     numeric, texts = names(data.features, "number"), names(data.features, "category")
-    steps = spec.preprocessing.numeric if spec.preprocessing else NumericSteps()
+    steps = spec.preparation
     branches: list[tuple[str, Any, list[str]]] = []
     if numeric:
         branches.append(("numeric", _numeric(steps, data.train.matrix), numeric))
@@ -128,8 +128,7 @@ def _estimator(spec: Model) -> Any:
             raise ConfigError(f"model {spec.name}: algorithm.params: {name} has no {param}{hint}")
     own = {"random_state": spec.seed} if "random_state" in known else {}
     estimator = kind(**spec.algorithm.params, **own)
-    imputes = spec.preprocessing is not None and spec.preprocessing.numeric.impute != "none"
-    if not imputes and not estimator.__sklearn_tags__().input_tags.allow_nan:
+    if spec.preparation.impute == "none" and not estimator.__sklearn_tags__().input_tags.allow_nan:
         raise ConfigError(f"model {spec.name}: {name} takes no nulls: declare preprocessing.numeric.impute")
     return estimator
 

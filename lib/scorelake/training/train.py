@@ -7,9 +7,9 @@ from typing import Literal
 
 from scorelake import metrics
 from scorelake.metrics import Estimate
-from scorelake.models import Model
+from scorelake.models import Model, NumericSteps
 from scorelake.training import baselines, boosting, checks, evidence, pipelines
-from scorelake.training.dataset import Dataset, Part
+from scorelake.training.dataset import Dataset, Part, names
 from scorelake.training.fitted import Fitted, Learnt, Predict, Scored
 
 JUDGED = ("validation", "test")
@@ -17,7 +17,7 @@ JUDGED = ("validation", "test")
 
 def matrix_type(spec: Model) -> Literal["float32", "float64"]:
     """What `collect` should store: XGBoost sees float32 anyway, a pipeline's sums want float64."""
-    return "float32" if _is_native(spec) else "float64"
+    return "float32" if _takes_numbers_as_they_are(spec) else "float64"
 
 
 def fit(spec: Model, data: Dataset) -> Fitted:
@@ -27,7 +27,8 @@ def fit(spec: Model, data: Dataset) -> Fitted:
     Same rows, same spec: bit-identical scores.
     """
     warnings = checks.check(data, spec.task)
-    learnt = boosting.fit(spec, data) if _is_native(spec) else pipelines.fit(spec, data)
+    needs_preparation = not _takes_numbers_as_they_are(spec) or bool(names(data.features, "category"))
+    learnt = pipelines.fit(spec, data) if needs_preparation else boosting.fit(spec, data)
     scored = {name: _scored(learnt, data.parts[name]) for name in JUDGED}
     return Fitted(
         learnt=learnt,
@@ -44,8 +45,8 @@ def fit(spec: Model, data: Dataset) -> Fitted:
     )
 
 
-def _is_native(spec: Model) -> bool:
-    return spec.algorithm.name == "xgboost" and spec.preprocessing is None
+def _takes_numbers_as_they_are(spec: Model) -> bool:
+    return spec.algorithm.name == "xgboost" and spec.preparation == NumericSteps()
 
 
 def _scored(learnt: Learnt, part: Part) -> Scored:
