@@ -154,7 +154,7 @@ def test_spark_sql_and_duckdb_count_the_same(
 
     frame.createOrReplaceTempView("drift_night")
     assert list(spark.sql(f"{query('unix_micros')} FROM drift_night").first() or ()) == expected
-    assert list(duckdb.sql(f"{query('epoch_us')} FROM '{folder}/*.parquet'").fetchone() or ()) == expected
+    assert duckdb.sql(f"{query('epoch_us')} FROM '{folder}/*.parquet'").fetchall() == [tuple(expected)]
 
 
 def _cells_in_sql(profile: Profile, name: str, micros: str) -> list[str]:
