@@ -18,7 +18,8 @@ from scorelake import dates as calendar
 from scorelake.cli import ALL, Names
 from scorelake.dates import RunDates
 from scorelake.definitions import load_definitions
-from scorelake.nightly import hashes
+from scorelake.nightly import graph, hashes
+from scorelake.nightly.graph import PERFORMANCE
 from scorelake.runs import Outcome
 from scorelake.scoring import evaluate
 from scorelake.settings import Settings
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from scorelake.definitions import Definitions
 
 STEP = "evaluate_scores"
-PERFORMANCE = "monitoring.performance"
 
 
 def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = ALL) -> Outcome:
@@ -54,7 +54,7 @@ def _evaluate(lake: Lake, definitions: Definitions, name: str, dates: RunDates) 
     rows = measured.withColumn("model_name", F.lit(name)).withColumn("run_id", F.lit(runs.run_id()))
 
     lake.create(PERFORMANCE, columns_of(rows), partitioned_by=["run_date"], comment="How good scores turned out to be.")
-    mark = Mark(runs.run_id(), STEP, tuple(dates), hashes.model(definitions, name), inputs, {"model": name})
+    mark = Mark(runs.run_id(), graph.mark_of(STEP, name), tuple(dates), hashes.model(definitions, name), inputs)
     commit = lake.replace_slices(rows, PERFORMANCE, mark, also=f"model_name = '{name}'")
     return Outcome({PERFORMANCE: commit.rows}, notes=tuple(_immature(scores, contract, name, dates)))
 

@@ -20,11 +20,16 @@ if TYPE_CHECKING:
     from scorelake.feature_store.definitions import FeatureRepo
 
 
+PERFORMANCE = "monitoring.performance"
+DRIFT_METRICS = "monitoring.drift_metrics"
+
+
 @dataclass(frozen=True)
 class Node:
     """One table and the step that writes it. `subject` is what `--only` takes.
 
-    Slice D is made from slice D of `same_date`, and from the slices up to D of `history`.
+    Slice D is made from slice D of `same_date`, and from the slices up to D of `history`. A `shared` table holds
+    slices of several subjects.
     """
 
     step: str
@@ -33,10 +38,21 @@ class Node:
     same_date: tuple[str, ...]
     history: tuple[str, ...]
     definition_hash: str
+    shared: bool = False
+
+    @property
+    def mark(self) -> str:
+        """The step as it stands in the marks of commits."""
+        return mark_of(self.step, self.subject) if self.shared else self.step
 
     @property
     def inputs(self) -> tuple[str, ...]:
         return (*self.same_date, *self.history)
+
+
+def mark_of(step: str, subject: str) -> str:
+    """What a step calls itself in the commits of a table that several subjects share."""
+    return f"{step} {subject}"
 
 
 def table_nodes(definitions: Definitions) -> list[Node]:
@@ -109,6 +125,22 @@ def training_nodes(definitions: Definitions, repo: FeatureRepo) -> list[Node]:
     return nodes
 
 
+def scoring_nodes(definitions: Definitions, repo: FeatureRepo) -> list[Node]:
+    """For each model its scores, their evaluation and their drift report."""
+    nodes = []
+    for name, model in definitions.models.items():
+        service = model.feature_service
+        features, scores = f"features.{service}", f"scores.{name}"
+        of_features, of_model = repo.definition_hash(service), hashes.model(definitions, name)
+        of_drift = hashes.drift(definitions, name)
+        nodes += [
+            Node("score_batch", name, scores, (features,), (), of_features),
+            Node("evaluate_scores", name, PERFORMANCE, (model.label,), (scores,), of_model, shared=True),
+            Node("report_drift", name, DRIFT_METRICS, (features, scores), (), of_drift, shared=True),
+        ]
+    return nodes
+
+
 def populations_of_services(definitions: Definitions) -> dict[str, str]:
     """Feature service -> population: that of the labels of the models which use it. ConfigError when there are two."""
     found: dict[str, str] = {}
@@ -120,3 +152,16 @@ def populations_of_services(definitions: Definitions) -> dict[str, str]:
             message = f"{model.feature_service} serves population {found[model.feature_service]}, not {population}"
             raise ConfigError([document.finding(("feature_service",), message)])
     return found
+
+
+def tables_written(definitions: Definitions) -> list[str]:
+    """Every table that the jobs write for these definitions, logs included."""
+    tables = [node.table for node in table_nodes(definitions)]
+    quarantines = [f"quarantine.{name.partition('.')[2]}" for name in definitions.silver]
+    services = [f"features.{service}" for service in sorted(populations_of_services(definitions))]
+    of_models = [
+        f"{prefix}{name}" for name in definitions.models for prefix in ("training.", "scores.", "quarantine.scores_")
+    ]
+    monitoring = ["performance", "drift_reference", "drift_counts", "drift_metrics", "drift_bins", "drift_alerts"]
+    logs = ["ops.decisions", "ops.runs"]
+    return [*tables, *quarantines, *services, *of_models, *(f"monitoring.{name}" for name in monitoring), *logs]

@@ -45,6 +45,11 @@ def model(definitions: Definitions, name: str) -> str:
     return definition_hash({"model": definitions.models[name].model_dump(mode="json", exclude=judged_after)})
 
 
+def drift(definitions: Definitions, name: str) -> str:
+    """Hash of how a model is watched."""
+    return definition_hash({"drift": definitions.models[name].drift.model_dump(mode="json")})
+
+
 def combined(*hashes: str) -> str:
     """One hash of several, in order."""
     return definition_hash({"hashes": list(hashes)})
