@@ -4,7 +4,7 @@ SELECT
   NULLIF(customer_code, '') AS customer_code,
   version,
   sold_at,
-  NULLIF(größe, '') AS größe,
+  NULLIF(`größe`, '') AS `größe`,
   amount,
   quantity
 FROM bronze.sales
