@@ -55,7 +55,7 @@ class LakeOfflineStore(OfflineStore):
     supports_filter_by_created_timestamp = True
 
     @staticmethod
-    def get_historical_features(  # noqa: PLR0917  (Feast's own signature)
+    def get_historical_features(
         config: RepoConfig,
         feature_views: list[FeatureView],
         feature_refs: list[str],
@@ -98,7 +98,7 @@ class LakeOfflineStore(OfflineStore):
         )
 
     @staticmethod
-    def pull_all_from_table_or_query(  # noqa: PLR0917  (Feast's own signature)
+    def pull_all_from_table_or_query(
         config: RepoConfig,
         data_source: DataSource,
         join_key_columns: list[str],

@@ -12,7 +12,9 @@ from scorelake.feature_store.selection import Read, Selection, engine_views, tab
 from scorelake.tables import quoted
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from datetime import datetime
+
+    from pyspark.sql import DataFrame
 
 EVENT_TIMESTAMP = "event_timestamp"
 
@@ -48,22 +50,30 @@ def features(
     timestamp: str = EVENT_TIMESTAMP,
     full_feature_names: bool = False,
     audit: bool = False,
+    between: tuple[datetime, datetime] | None = None,
     conf_dir: str | None = None,
 ) -> DataFrame:
     """Every row of `spine` once, its columns, then the asked features as of `timestamp` (semantics 2 and 3).
 
-    Features are called by their own name, or `<view>__<feature>` with `full_feature_names`. With `audit`, the event
-    time and the age of each view's source row follow. UsageError when names would meet or a join key is missing.
+    Features are called by their own name, or `<view>__<feature>` with `full_feature_names`. With `audit` follow, for
+    each view of lookups, `<view>__event_time` and `<view>__age` (seconds) of the source row. `between` promises that
+    every instant of the spine lies in it, so that less is read. UsageError when names would meet or a join key is
+    missing.
     """
+    from pyspark.sql import functions as F
+
+    from scorelake.features.answers import audit_names
     from scorelake.features.asof import as_of
 
     names = _output_names(spine.columns, request, full_feature_names=full_feature_names)
     _require_columns(spine.columns, (*request.join_keys, timestamp))
     views = engine_views(request.selections, read, conf_dir=conf_dir)
-    answered = as_of(spine, views, timestamp=timestamp, audit=audit)
+    answered = as_of(spine, views, timestamp=timestamp, audit=audit, between=between)
     complete = with_on_demand(answered, request.on_demand)
-    audits = [name for name in answered.columns if audit and name not in _known(spine.columns, request)]
-    return complete.select(*map(quoted, spine.columns), *_renamed(names), *map(quoted, audits))
+    if audit:
+        found = [view for view in views if view.lookups]
+        names |= {old: old.removeprefix(view.prefix) for view in found for old in audit_names(view)}
+    return complete.select(*map(quoted, spine.columns), *(F.col(quoted(old)).alias(new) for old, new in names.items()))
 
 
 def _output_names(spine: Sequence[str], request: Request, *, full_feature_names: bool) -> dict[str, str]:
@@ -83,14 +93,3 @@ def _require_columns(found: Iterable[str], expected: Iterable[str]) -> None:
     missing = sorted(set(expected) - set(found))
     if missing:
         raise UsageError(f"the entity frame has no column {', '.join(missing)}; it has {', '.join(found)}")
-
-
-def _known(spine: Iterable[str], request: Request) -> set[str]:
-    stored = {f"{selection.alias}__{name}" for selection in request.selections for name in selection.features}
-    return {*spine, *stored}
-
-
-def _renamed(names: dict[str, str]) -> list[Column]:
-    from pyspark.sql import functions as F
-
-    return [F.col(quoted(internal)).alias(name) for internal, name in names.items()]
