@@ -90,10 +90,8 @@ def household_ratios(inputs: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     baskets = inputs["basket_count_84d"].astype("float64")
-    baskets = baskets.where(baskets > 0)
     spend = inputs["spend_84d"].astype("float64")
     discount = inputs["retail_discount_84d"].astype("float64") + inputs["coupon_discount_84d"].astype("float64")
-    list_price = (spend + discount).where(spend + discount > 0)
     return pd.DataFrame(
         {
             # 1 when the household has been away for its usual time between two baskets
@@ -101,6 +99,6 @@ def household_ratios(inputs: pd.DataFrame) -> pd.DataFrame:
             # 1 when the last 28 days were like the 84
             "basket_trend": 3 * inputs["basket_count_28d"].astype("float64") / baskets,
             "spend_per_basket_84d": spend / baskets,
-            "discount_share_84d": discount / list_price,
+            "discount_share_84d": discount / (spend + discount),
         }
     )
