@@ -115,7 +115,7 @@ class _Source:
         ties = [ordering.comparison(self.columns[name]) for name in plan.tie_break]
         until, stays = None, np.ones(len(code), dtype=bool)
         if WORDS[0] in self.columns:
-            until = self._until(since, [ordering.comparison(part.at), *ties])
+            until = self._until(code, since, [ordering.comparison(part.at), *ties])
             if not plan.is_clocked:
                 stays, until = versions.latest_only(until, len(code)), None
         stays &= _all_valid(part.at)
@@ -128,10 +128,13 @@ class _Source:
         if plan.is_clocked:
             self.line = replace(self.line, since=since[order], until=None if until is None else until[order])
 
-    def _until(self, since: NDArray[np.int64], later: Sequence[ordering.Compare]) -> NDArray[np.int64] | None:
+    def _until(
+        self, code: NDArray[np.int64], since: NDArray[np.int64], later: Sequence[ordering.Compare]
+    ) -> NDArray[np.int64] | None:
+        """Each entity holds all versions of its rows, those that moved elsewhere as deletes: so it resolves its own."""
         words = [self.columns[name] for name in WORDS if name in self.columns]
         has_identity = ordering.validity(words[0])
-        identity = np.stack([ordering.integers(word) for word in words], axis=1)
+        identity = np.stack([*map(ordering.integers, words), code], axis=1)
         return versions.in_force_until(identity, has_identity, since, later)
 
 

@@ -54,10 +54,10 @@ class Source:
     def _tie_break(self) -> tuple[str, ...]:
         if not (self._reads_order or self._view.row_keys):
             return ()
-        clocks = {*self.keys, self._view.event_time, self._view.available_at} if not self._view.order else set()
-        schema = self._view.rows.schema
         names = dict.fromkeys(name for view in self.views for name in view.tie_break())
-        return tuple(n for n in names if n not in clocks and not isinstance(schema[n].dataType, MapType))
+        known = {self._view.event_time, self._view.available_at, *(() if self._may_move else self.keys)}
+        schema = self._view.rows.schema
+        return tuple(n for n in names if n not in known and not isinstance(schema[n].dataType, MapType))
 
     @property
     def _columns(self) -> tuple[str, ...]:

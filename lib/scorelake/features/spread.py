@@ -34,10 +34,13 @@ class Spread:
 
     def variances(
         self, begin: NDArray[np.int64], end: NDArray[np.int64], length: int | None, rows: NDArray[np.int64]
-    ) -> NDArray[np.float64]:
-        """Variance over positions [begin, end) that are visible, `rows` of them; 0 for fewer than two."""
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Variances over the visible of positions [begin, end), `rows` of them, as v and k for v * 4**k.
+
+        So a standard deviation is at hand where the variance itself is beyond a double; v is 0 for fewer than two rows.
+        """
         several = rows > 1
-        result = np.zeros(len(rows))
+        result, exponent = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
         rough = several
         if self._running is not None:
             squares, about_mean = self._from_totals(length, rows)
@@ -45,8 +48,8 @@ class Spread:
             rough = several & (squares > 0) & (about_mean < squares * _CANCELS)
         which = np.flatnonzero(rough)
         if len(which):
-            result[which] = self._by_rows(begin[which], end[which], self._asked.at[which])
-        return result
+            result[which], exponent[which] = self._by_rows(begin[which], end[which], self._asked.at[which])
+        return result, exponent
 
     def _from_totals(
         self, length: int | None, rows: NDArray[np.int64]
@@ -64,13 +67,15 @@ class Spread:
         about_mean, rest = exact.two_sum(square, -product)
         return square, about_mean + (rest + (square_low - error))
 
-    def _by_rows(self, begin: NDArray[np.int64], end: NDArray[np.int64], at: NDArray[np.int64]) -> NDArray[np.float64]:
-        result = np.zeros(len(begin))
+    def _by_rows(
+        self, begin: NDArray[np.int64], end: NDArray[np.int64], at: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        result, exponent = np.zeros(len(begin)), np.zeros(len(begin), dtype=np.int64)
         for index, position in self._line.visible_pairs(begin, end, at):
             if len(index):
                 first = np.flatnonzero(np.r_[True, index[1:] != index[:-1]])
-                result[index[first]] = _two_pass(self._values[position], first)
-        return result
+                result[index[first]], exponent[index[first]] = _two_pass(self._values[position], first)
+        return result, exponent
 
 
 def _running(totals: Totals, values: NDArray[np.float64]) -> tuple[list[Running], list[Running]] | None:
@@ -80,11 +85,13 @@ def _running(totals: Totals, values: NDArray[np.float64]) -> tuple[list[Running]
     return totals.running(exact.of_floats(values)), totals.running(exact.squares(values))
 
 
-def _two_pass(values: NDArray[np.float64], first: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Variance of each stretch that begins at `first`; about its first value, then its mean (Chan, Golub, LeVeque)."""
+def _two_pass(values: NDArray[np.float64], first: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Variance (v, k) of each stretch that begins at `first`, about its first value, then its mean."""
     count = np.diff(np.r_[first, len(values)])
-    shifted = values - np.repeat(values[first], count)
+    exponent = np.frexp(np.maximum.reduceat(np.abs(values), first))[1].astype(np.int64) + 1
+    shifted = np.ldexp(values, -np.repeat(exponent, count))
+    shifted -= np.repeat(shifted[first], count)
     mean = np.add.reduceat(shifted, first) / count
     about = shifted - np.repeat(mean, count)
     squares = np.add.reduceat(about * about, first) - np.add.reduceat(about, first) ** 2 / count
-    return np.asarray(np.maximum(squares, 0.0) / np.maximum(count - 1, 1))
+    return np.maximum(squares, 0.0) / np.maximum(count - 1, 1), exponent

@@ -208,18 +208,20 @@ class Windows:
         return pa.array(quotient(total, count), mask=empty)
 
     def _variance(self, ask: Ask) -> pa.Array:
-        spread, rows = self._variances(ask.length)
-        return pa.array(spread, mask=rows < 2)
+        spread, exponent, rows = self._variances(ask.length)
+        with np.errstate(over="ignore"):  # beyond a double it is infinite, as in Spark
+            return pa.array(np.ldexp(spread, 2 * exponent) / self._unit**2, mask=rows < 2)
 
     def _stddev(self, ask: Ask) -> pa.Array:
-        spread, rows = self._variances(ask.length)
-        return pa.array(np.sqrt(spread), mask=rows < 2)
+        spread, exponent, rows = self._variances(ask.length)
+        return pa.array(np.ldexp(np.sqrt(spread), exponent) / self._unit, mask=rows < 2)
 
-    def _variances(self, length: int | None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    def _variances(self, length: int | None) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+        """As `Spread.variances`, NaN where a value is not finite, and the number of rows."""
         rows = self._rows(length)
-        found = self._spread.variances(self._begin(length), self._end, length, rows)
+        found, exponent = self._spread.variances(self._begin(length), self._end, length, rows)
         odd, _ = self._odd_sums(length)
-        return np.where(odd, np.nan, found / self._unit**2), rows
+        return np.where(odd, np.nan, found), exponent, rows
 
     @cached_property
     def _spread(self) -> Spread:
