@@ -5,7 +5,7 @@ Writes  transactions/<date>/basket_lines.csv      till receipts of that UTC day
         coupon_redemptions/<date>.jsonl           redemptions of the shop day that ended on that date
         store.db                                  SQLite: products, coupons, campaigns, campaign_households
 
-The same call writes the same bytes again; every file appears whole or not at all.
+The same call writes the same bytes again; every file appears whole or not at all. Spark is not started.
 
     ./spark-submit.sh land_example --env local --from 2017-01-01 --to 2017-12-31
 """
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scorelake import cli
 from scorelake.dates import ONE_DAY, RunDates
 from scorelake.errors import UsageError
 
@@ -155,16 +157,14 @@ def _whole(path: Path) -> Iterator[Path]:
     os.replace(unfinished, path)
 
 
-def main(argv: list[str] | None = None) -> None:
-    import argparse
-
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--landing-root", type=Path, required=True)
-    parser.add_argument("--from", dest="first", type=date.fromisoformat, default=YEAR.first)
-    parser.add_argument("--to", dest="last", type=date.fromisoformat, default=YEAR.last)
-    arguments = parser.parse_args(argv)
-    print(land(arguments.landing_root, RunDates(arguments.first, arguments.last)))
+def answer(arguments: list[str]) -> int:
+    call = cli.parse_call(cli.describe(Path(__file__)), arguments)
+    root = call.settings.landing.root
+    if "://" in root:
+        raise UsageError(f"landing.root is {root}; the example is landed in a local folder only")
+    print(land(Path(root), call.dates or YEAR))
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(cli.guarded(lambda: answer(sys.argv[1:])))

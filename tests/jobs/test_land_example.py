@@ -12,6 +12,7 @@ import pytest
 
 from jobs import land_example
 from scorelake.dates import RunDates
+from scorelake.errors import UsageError
 
 NEW_YEAR = RunDates(date(2017, 1, 1), date(2017, 1, 2))
 CHRISTMAS = RunDates.single(date(2017, 12, 25))
@@ -99,3 +100,9 @@ def test_a_write_that_fails_leaves_the_former_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="disk full"):
         broken()
     assert path.read_text() == "former"
+
+
+def test_a_landing_root_that_is_no_folder_is_refused() -> None:
+    call = ["--env", "local", "--set", "landing.root=gs://bucket/landing", "--from", "2017-01-01", "--to", "2017-01-02"]
+    with pytest.raises(UsageError, match=r"gs://bucket/landing.*local folder"):
+        land_example.answer(call)
