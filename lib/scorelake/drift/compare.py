@@ -57,8 +57,8 @@ class Comparison:
         return int(self.current.rows.sum())
 
     def share(self, name: str) -> tuple[float, float] | None:
-        """Reference and current share of a special cell (`null`, `unseen`, ...); None if there is no such cell."""
-        if name not in self.feature.cells.names:
+        """Reference and current share of a special cell (`null`, `unseen`, ...); None without rows or such a cell."""
+        if self.distance is None or name not in self.feature.cells.names:
             return None
         cell = self.feature.cells.names.index(name)
         return float(self.p[cell]), float(self.q[cell])

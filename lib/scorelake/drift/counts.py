@@ -24,6 +24,11 @@ class CellTotals:
     sum_w: np.ndarray
     sum_w2: np.ndarray
 
+    @classmethod
+    def none(cls, width: int) -> CellTotals:
+        """The totals of no rows in so many cells."""
+        return cls(np.zeros(width, dtype=np.int64), np.zeros(width), np.zeros(width))
+
     @property
     def size(self) -> float:
         """Effective number of rows, (sum w)^2 / sum w^2; the number of rows when unweighted."""

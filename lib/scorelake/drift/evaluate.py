@@ -14,7 +14,7 @@ import numpy as np
 
 from scorelake.drift import significance
 from scorelake.drift.compare import compare
-from scorelake.drift.counts import Counts, reference, zero
+from scorelake.drift.counts import CellTotals, Counts, reference, zero
 from scorelake.drift.profile import OVERALL, FeatureProfile, Profile
 from scorelake.drift.rows import Case, Night, alert_rows, bin_rows, metric_row, whole_row
 from scorelake.drift.status import Status
@@ -120,11 +120,13 @@ def _case(
     past: Mapping[tuple[str, str], list[MetricRow]],
 ) -> Case:
     name, position = feature.name, counts.profile.segments.index(segment)
+    problem = counts.problems.get(name) or base.problems.get(name)
+    now = counts.of(name, position) if problem is None else CellTotals.none(feature.width)
     return Case(
         segment=segment,
-        comparison=compare(feature, base.of(name, position), counts.of(name, position), alpha=limits.alpha),
+        comparison=compare(feature, base.of(name, position), now, alpha=limits.alpha),
         limits=limits,
-        problem=counts.problems.get(name) or base.problems.get(name),
+        problem=problem,
         importance=importance.get(name),
         past=past.get((segment, name), []),
     )

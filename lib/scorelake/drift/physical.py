@@ -100,7 +100,7 @@ def to_text(value: int | float, spark: str) -> str:
         return (_EPOCH + dt.timedelta(microseconds=int(value))).isoformat(sep=" ")
     if spark == "boolean":
         return "true" if value else "false"
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def to_double(value: int | float, spark: str) -> float:

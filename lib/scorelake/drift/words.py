@@ -1,0 +1,99 @@
+"""What moved, in words for a reader who has never heard of PSI."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scorelake.drift.charts import percent
+from scorelake.drift.profile import OVERALL
+from scorelake.drift.rows import WHOLE
+from scorelake.drift.tables import MetricRow
+
+_NOTICEABLE = 0.005
+"""A share that moved by less is not worth a sentence."""
+
+
+def headline(metrics: Sequence[MetricRow]) -> str:
+    """The night in one sentence."""
+    rows = [row for row in metrics if row.segment == OVERALL and row.feature != WHOLE and row.muted_until is None]
+    found = {status: [row for row in rows if row.status == status] for status in {row.status for row in rows}}
+    lost = len(found.get("ERROR", []))
+    if lost:
+        rest = [row for row in metrics if row.status != "ERROR"]
+        return f"{_columns(lost)} could not be compared. {headline(rest) if rest else ''}".strip()
+    if rows and len(found.get("NO_DATA", [])) == len(rows):
+        return "There are no rows tonight."
+    if rows and len(found.get("INSUFFICIENT", [])) == len(rows):
+        return "There are too few rows tonight to tell drift from chance."
+    moved = len(found.get("ALERT", [])) + len(found.get("WARN", []))
+    if not moved:
+        hidden = any(row.status in ("ALERT", "WARN") for row in metrics if row.segment not in (OVERALL,))
+        tail = ", but some segments did: see below" if hidden else ""
+        return f"Nothing moved more than chance explains{tail}."
+    largest = sorted((row for row in rows if row.status in ("ALERT", "WARN")), key=lambda row: -(row.psi or 0))[:3]
+    names = ", ".join(row.feature for row in largest) + (f" and {moved - 3} more" if moved > 3 else "")
+    return f"{moved} of {_columns(len(rows))} moved further than chance explains: {names}."
+
+
+def changes(row: MetricRow) -> list[str]:
+    """What is different tonight, most tangible first; empty when nothing is."""
+    if row.status in ("ERROR", "NO_DATA"):
+        return [row.reason]
+    found = []
+    for words, before, now in (
+        ("empty (null)", row.null_share_reference, row.null_share),
+        ("not a number (NaN)", row.nan_share_reference, row.nan_share),
+        ("below the lowest value seen in training", row.below_share_reference, row.below_share),
+        ("above the highest value seen in training", row.above_share_reference, row.above_share),
+        ("of a value never seen in training", row.unseen_share_reference, row.unseen_share),
+        ("of a less common category", row.other_share_reference, row.other_share),
+    ):
+        if before is not None and now is not None and abs(now - before) >= _NOTICEABLE:
+            found.append(f"{percent(now)} of rows are {words}, {percent(before)} in training")
+    if row.became_constant:
+        found.append("all rows now fall into one and the same cell")
+    return found + _moved(row)
+
+
+def figures(row: MetricRow) -> list[tuple[str, str]]:
+    """Every other measure that the column has, by name, for experts."""
+    named = {
+        "rows of the reference": f"{row.n:,}",
+        "rows tonight": f"{row.m:,}",
+        "noise": row.noise,
+        "chance (critical PSI)": row.crit,
+        "chi-square": row.chi2,
+        "p": row.p,
+        "p, adjusted": row.p_adjusted,
+        "Jensen-Shannon": row.js,
+        "KL (reference, tonight)": row.kl_pq,
+        "KL (tonight, reference)": row.kl_qp,
+        "Hellinger": row.hellinger,
+        "KS, at least": row.ks_lo,
+        "KS, at most": row.ks_hi,
+        "Wasserstein": row.w1,
+        "Anderson-Darling": row.anderson_darling,
+        "mean, reference": row.mean_reference,
+        "mean, about": row.mean,
+        "std, reference": row.std_reference,
+        "std, about": row.std,
+    }
+    return [
+        (name, value if isinstance(value, str) else f"{value:.3g}")
+        for name, value in named.items()
+        if value is not None
+    ]
+
+
+def _moved(row: MetricRow) -> list[str]:
+    if row.mean is None or row.mean_reference is None or not row.std_reference:
+        return []
+    steps = (row.mean - row.mean_reference) / row.std_reference
+    if abs(steps) < 0.05:
+        return []
+    way = "higher" if steps > 0 else "lower"
+    return [f"values are {way}: about {row.mean:.4g} on average, {row.mean_reference:.4g} in training"]
+
+
+def _columns(count: int) -> str:
+    return f"{count} column" if count == 1 else f"{count} columns"

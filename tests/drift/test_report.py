@@ -1,0 +1,204 @@
+"""The report: opens anywhere, tells the verdict first, gives no row away."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from scorelake.drift.build import build_arrow
+from scorelake.drift.counts import Counts, unweighted, zero
+from scorelake.drift.evaluate import Verdicts, evaluate
+from scorelake.drift.kernel import Counter, merge
+from scorelake.drift.profile import Profile
+from scorelake.drift.report import render, render_index
+from scorelake.drift.rows import Night
+from scorelake.drift.view import safe_link
+from scorelake.models.watching import Drift, DriftOverride, Mute
+
+DAY = dt.date(2020, 3, 1)
+EVIL = "<script>alert(1)</script>"
+
+
+def rows(seed: int, shift: float = 0.0, features: int = 3, size: int = 3000) -> pa.Table:
+    rng = np.random.default_rng(seed)
+    columns = {f"x{i}": rng.normal(shift if i == 0 else 0, 1, size) for i in range(features)}
+    towns = rng.choice([EVIL, "O'Hara & Sons", "Ulm"], size).tolist()
+    towns[:2] = ["Ann Smith", "Ann Smith"]
+    return pa.table({**columns, "town": towns, "score": rng.random(size), "region": rng.choice(["n", "s"], size)})
+
+
+def profiled(features: int = 3) -> Profile:
+    columns = [*(f"x{i}" for i in range(features)), "town", "score"]
+    return build_arrow(rows(0, features=features), columns, segments=["region"], roles={"score": "score"})
+
+
+def counted(profile: Profile, table: pa.Table) -> Counts:
+    counter = Counter(profile)
+    for batch in table.combine_chunks().to_batches():
+        counter.add(batch)
+    return merge(profile, {0: counter.to_bytes()})
+
+
+def judged(profile: Profile, counts: Counts, limits: Drift | None = None, day: int = 0) -> Verdicts:
+    night = Night(subject=f"lapse {EVIL}", version="7", run_date=DAY + dt.timedelta(days=day), run_id="run-1")
+    return evaluate(profile, counts, night, limits or Drift(), importance={"x0": 1.0})
+
+
+@pytest.fixture(scope="module")
+def profile() -> Profile:
+    return profiled()
+
+
+@pytest.fixture(scope="module")
+def moved(profile: Profile) -> Verdicts:
+    return judged(profile, counted(profile, rows(1, shift=0.7)))
+
+
+class Tags(HTMLParser):
+    """Elements that are opened and not closed, and those that could reach the network."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.reaching: list[str] = []
+        self.scripts = 0
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.scripts += tag == "script"
+        self.reaching += [f"{name}={value}" for name, value in attrs if name in ("src", "srcset", "data", "action")]
+        self.reaching += ["link"] if tag == "link" else []
+        if tag not in ("meta", "input", "link", "br", "path", "circle"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+
+
+def headline(page: str) -> str:
+    found = re.search(r'<div class="big">(.*?)</div>', page)
+    return found[1] if found else ""
+
+
+def test_the_page_is_whole_and_reaches_nothing(moved: Verdicts) -> None:
+    tags = Tags(render(moved, Drift()))
+    assert tags.open == ["option"] * tags.open.count("option")  # options need no end
+    assert tags.reaching == []
+    assert "url(" not in render(moved, Drift())
+    assert "@import" not in render(moved, Drift())
+
+
+def test_the_verdict_comes_first(moved: Verdicts) -> None:
+    page = render(moved, Drift())
+    assert headline(page) == "1 of 5 columns moved further than chance explains: x0."
+    assert page.index('class="big"') < page.index("All columns")
+    assert "No alert is raised yet: it takes 2 of the last 3 nights." in page
+
+
+def test_a_quiet_night_says_so(profile: Profile) -> None:
+    page = render(judged(profile, counted(profile, rows(2))), Drift())
+    assert headline(page) == "Nothing moved more than chance explains."
+    assert "Look at these first" not in page
+
+
+def test_a_night_without_rows_says_so(profile: Profile) -> None:
+    page = render(judged(profile, zero(profile)), Drift())
+    assert headline(page) == "There are no rows tonight."
+
+
+def test_too_few_rows_are_not_called_ok(profile: Profile) -> None:
+    page = render(judged(profile, counted(profile, rows(3, size=50))), Drift())
+    assert headline(page) == "There are too few rows tonight to tell drift from chance."
+
+
+def test_a_column_that_cannot_be_compared_comes_before_what_moved(profile: Profile) -> None:
+    counts = counted(profile, rows(1, shift=0.7))
+    broken = unweighted(profile, counts.rows, {"x1": "column is gone, it was double at training"})
+    page = render(judged(profile, broken), Drift())
+    assert headline(page).startswith("1 column could not be compared. 1 of 4 columns moved")
+    assert page.index("column is gone") < page.index("All columns")
+
+
+def test_markup_in_names_and_categories_is_shown_not_run(moved: Verdicts) -> None:
+    page = render(moved, Drift())
+    assert EVIL not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert Tags(page).scripts == 1  # the page's own
+
+
+def test_rare_categories_are_part_of_the_others(moved: Verdicts) -> None:
+    page = render(moved, Drift())
+    assert "Ann Smith" not in page
+    assert "other categories" in page
+    assert "rare category" not in page
+
+
+def test_links_lead_to_definitions_and_never_run(moved: Verdicts) -> None:
+    page = render(moved, Drift(), links={"x0": "../x.yaml", "x1": "javascript:alert(1)"})
+    assert 'href="../x.yaml"' in page
+    assert "javascript" not in page
+    assert safe_link("https://example.org/a:b") == "https://example.org/a:b"
+    assert safe_link("JavaScript:alert(1)") is None
+    assert safe_link("data:text/html,x") is None
+
+
+def test_muted_columns_say_until_when_and_why(profile: Profile) -> None:
+    mute = Mute(until=DAY, reason="known <campaign>")
+    limits = Drift(features={"x0": DriftOverride(mute=mute)})
+    verdicts = judged(profile, counted(profile, rows(1, shift=0.7)), limits)
+    page = render(verdicts, limits)
+    assert headline(page).startswith("Nothing moved")
+    assert "muted until 2020-03-01" in page
+    assert "known &lt;campaign&gt;" in page
+
+
+def test_fifty_columns_and_ninety_nights_stay_below_a_megabyte() -> None:
+    profile = profiled(features=50)
+    verdicts = judged(profile, counted(profile, rows(1, shift=0.7, features=50)), day=90)
+    history = [
+        replace(row, run_date=DAY + dt.timedelta(days=day), psi=(row.psi or 0) * (1 + day % 7))
+        for day in range(90)
+        for row in verdicts.metrics
+    ]
+    page = render(verdicts, Drift(), history=history)
+    assert len(page.encode()) < 1_000_000
+    assert "Night by night" in page
+
+
+def test_a_page_over_all_nights(moved: Verdicts, profile: Profile) -> None:
+    quiet = judged(profile, counted(profile, rows(2)), day=1)
+    whole = [moved.metrics[-1], quiet.metrics[-1]]
+    reports = {(whole[0].subject, "7", DAY): "lapse/2020-03-01.html"}
+    page = render_index(whole, reports=reports)
+    assert page.index("2020-03-02") < page.index("2020-03-01")
+    assert 'href="lapse/2020-03-01.html"' in page
+    assert EVIL not in page
+    assert "No night has been judged yet" in render_index([], reports={})
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
+@pytest.mark.parametrize("size", ["1280,2400", "500,3000"])
+def test_a_browser_draws_it_offline(moved: Verdicts, tmp_path: Path, size: str) -> None:
+    page, picture = tmp_path / "report.html", tmp_path / f"report-{size.replace(',', 'x')}.png"
+    page.write_text(render(moved, Drift()), encoding="utf-8")
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--host-resolver-rules=MAP * ~NOTFOUND",
+    ]
+    options += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={size}", f"--screenshot={picture}"]
+    subprocess.run(["chromium", *options, page.as_uri()], check=True, capture_output=True, timeout=120)
+    assert picture.stat().st_size > 50_000
