@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,9 +101,29 @@ def test_pieces_hold_the_same_rows_in_the_same_order(frame: DataFrame, monkeypat
         assert whole.parts[part].matrix.tobytes() == pieces.parts[part].matrix.tobytes()
 
 
+def test_files_give_what_spark_gives(frame: DataFrame, tmp_path: Path) -> None:
+    place = str(tmp_path / "table")
+    frame.repartition(3).write.format("delta").save(place)
+    stored = frame.sparkSession.read.format("delta").load(place)
+    spark = collected(stored)
+    files = collected(stored, files=stored.inputFiles())
+    assert files.features == spark.features
+    for part in spark.parts:
+        assert spark.parts[part].matrix.tobytes() == files.parts[part].matrix.tobytes()
+        assert spark.parts[part].label.tobytes() == files.parts[part].label.tobytes()
+        assert spark.parts[part].entity.tobytes() == files.parts[part].entity.tobytes()
+        assert (spark.parts[part].categories["region"] == files.parts[part].categories["region"]).all()
+    with pytest.raises(ScorelakeError, match="changed while it was read"):
+        collected(stored, files=stored.inputFiles()[:1])
+    with pytest.raises(ScorelakeError, match="grew while it was read"):
+        collected(stored, files=stored.inputFiles() * 2)
+
+
 def test_rows_of_one_entity_share_a_number(frame: DataFrame) -> None:
     data = collected(frame.withColumn("customer", frame.customer % 5))
-    assert len(set(data.train.entity.tolist())) == 10
+    customers = [round(paid * 3) % 10 for paid in data.train.frame()["paid"]]  # shop and customer % 5 follow from it
+    pairs = set(zip(customers, data.train.entity.tolist(), strict=True))
+    assert len(pairs) == len({entity for _, entity in pairs}) == 10
 
 
 def test_classes_are_ordered_as_numbers_when_they_are_numbers(frame: DataFrame) -> None:
