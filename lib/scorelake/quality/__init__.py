@@ -1,1 +1,1 @@
-"""Expectations judged in one pass; rows split into accepted and quarantined."""
+"""Judges every row once: which rows are accepted, which are quarantined and why, and whether a slice may be written."""
