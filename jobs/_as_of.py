@@ -17,21 +17,22 @@ if TYPE_CHECKING:
 
 def reader(lake: Lake, definitions: Definitions, tables: Iterable[str]) -> visible.At:
     """A reader of `tables` as of any instant. Each table with keys is looked through once for corrected keys."""
-    return visible.at({name: _history(lake, definitions, name) for name in sorted(tables)})
+    return visible.at({name: history(lake, definitions, name) for name in sorted(tables)})
 
 
-def _history(lake: Lake, definitions: Definitions, name: str) -> visible.History:
+def history(lake: Lake, definitions: Definitions, name: str) -> visible.History:
+    """Every version of a table's rows, with what is known about corrections."""
     contract = definitions.tables[name]
     if not isinstance(contract, Versioned):
         raise ContractBroken(f"{name} is read as of an instant, but only silver and gold tables can be")
     rows = lake.read(name)
     if isinstance(contract, Silver):
         delivery = graph.source_of(definitions, name).delivery
-        history = visible.of_silver(rows, contract, delivery=delivery)
+        found = visible.of_silver(rows, contract, delivery=delivery)
     else:
-        history = visible.History(rows, contract)
-    if not history.has_versions:
-        return history
+        found = visible.History(rows, contract)
+    if not found.has_versions:
+        return found
     # One pass over the key columns; nearly always it finds nothing, and then no history is ever sorted.
-    corrected = visible.corrected_keys(history).persist()
-    return history.knowing(corrected, corrected.count())
+    corrected = visible.corrected_keys(found).persist()
+    return found.knowing(corrected, corrected.count())

@@ -45,8 +45,8 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
 
     outcomes = []
     for service in cli.chosen(nodes, only):
-        for chunk in dates.chunks(settings.limits.range_chunk_days):
-            outcomes.append(_build(lake, definitions, repo, nodes[service], chunk))
+        chunks = dates.chunks(settings.limits.range_chunk_days)
+        outcomes += [_build(lake, definitions, repo, nodes[service], chunk) for chunk in chunks]
 
     return runs.combined(outcomes)
 

@@ -59,6 +59,10 @@ NIGHTLY = {
 }
 
 
+NIGHTS = 90
+"""How far back the series of a report reach."""
+
+
 @dataclass(frozen=True)
 class Watched:
     """A model version and all that its nights are compared with."""
@@ -111,7 +115,7 @@ def _report(lake: Lake, settings: Settings, definitions: Definitions, watched: W
         counts = count(_slice(lake, watched, keys, day), watched.profile)
         limits = watched.spec.drift
         verdict = evaluate(watched.profile, counts, night, limits, importance=watched.importance, history=history)
-        page = report.render(verdict, limits, history=history, cut=watched.spec.scoring.cut)
+        page = report.render(verdict, limits, history=history)
         reports.write(settings.reports, f"drift/{watched.name}/{day}.html", page)
         counted += stored.count_rows(counts, night)
         verdicts.append(verdict)
@@ -150,9 +154,7 @@ def _history(lake: Lake, watched: Watched, *, before: date) -> list[MetricRow]:
     is_ours = (
         (F.col("subject") == watched.name) & (F.col("version") == watched.version) & (F.col("against") == TRAINING)
     )
-    is_recent = (F.col("run_date") < F.lit(before)) & (
-        F.col("run_date") >= F.lit(before - timedelta(days=report.NIGHTS))
-    )
+    is_recent = (F.col("run_date") < F.lit(before)) & (F.col("run_date") >= F.lit(before - timedelta(days=NIGHTS)))
     return [MetricRow(**row.asDict()) for row in lake.read(DRIFT_METRICS).where(is_ours & is_recent).collect()]
 
 

@@ -6,10 +6,13 @@ them without a metastore) or as `<catalog>.<layer>.<table>`.
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+import uuid
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -199,6 +202,38 @@ class Lake:
                 return Commit(name, row["version"], int(row["operationMetrics"].get("numOutputRows", 0)))
         raise ContractBroken(f"{name}: no commit of run {mark.run_id} after version {since}; was the table replaced?")
 
+    # -------------------------------------------------------------- staging
+
+    @contextmanager
+    def staging(self) -> Iterator[Callable[[DataFrame], DataFrame]]:
+        """A function that materialises a frame, so that it is evaluated once; what it wrote goes at the end.
+
+        Written to storage instead of cached, since a lost cached block would be evaluated again.
+        """
+        place = uuid.uuid4().hex
+        numbers = itertools.count()
+        layer = f"{quoted(self.settings.catalog)}.staging" if self.settings.catalog else ""
+        staged: list[str] = []
+
+        def stage(frame: DataFrame) -> DataFrame:
+            if layer:
+                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {layer}")
+                staged.append(f"{layer}.staged_{place}_{next(numbers)}")
+                frame.write.format("delta").saveAsTable(staged[-1])
+                return self.spark.read.table(staged[-1])
+            staged.append(f"{self.settings.root.rstrip('/')}/_staging/{place}/{next(numbers)}")
+            frame.write.parquet(staged[-1])
+            return self.spark.read.schema(frame.schema).parquet(staged[-1])
+
+        try:
+            yield stage
+        finally:
+            if layer:
+                for table in staged:
+                    self.spark.sql(f"DROP TABLE IF EXISTS {table}")
+            elif staged:
+                _delete_folder(f"{self.settings.root.rstrip('/')}/_staging/{place}")
+
     # -------------------------------------------------------------- marks
 
     def _history(self, name: str) -> list[dict[str, Any]]:
@@ -257,6 +292,13 @@ def slices(dates: Iterable[date], column: str = SLICE_COLUMN) -> str:
     if (days[-1] - days[0]).days == len(days) - 1:
         return f"{name} >= DATE'{days[0]}' AND {name} <= DATE'{days[-1]}'"
     return f"{name} IN ({', '.join(f'DATE{chr(39)}{day}{chr(39)}' for day in days)})"
+
+
+def _delete_folder(place: str) -> None:
+    from pyarrow import fs
+
+    filesystem, path = fs.FileSystem.from_uri(place) if "://" in place else (fs.LocalFileSystem(), place)
+    filesystem.delete_dir(path)
 
 
 def _require_same_columns(name: str, found: StructType, expected: StructType) -> None:
