@@ -33,3 +33,12 @@ def load(conf_dir: Path, reference: str) -> Callable[..., Any]:
     if not callable(function):
         raise ConfigError([Finding(str(path), 0, f"has no function {function_name}")])
     return function  # type: ignore[no-any-return]
+
+
+def import_all(conf_dir: Path) -> None:
+    """Import every module of the folder, so that classes which register themselves (expectations) are known."""
+    folder = conf_dir / "python"
+    for path in sorted(folder.glob("*.py")):
+        if str(folder) not in sys.path:
+            sys.path.insert(0, str(folder))
+        importlib.import_module(path.stem)
