@@ -6,7 +6,7 @@ import pandas as pd
 from feast import Entity, FeatureView, Field, ValueType
 from feast.aggregation import Aggregation
 from feast.on_demand_feature_view import on_demand_feature_view
-from feast.types import Float64
+from feast.types import Float64, Int32, String
 
 from scorelake.feature_store.source import LakeSource
 
@@ -71,6 +71,7 @@ household_last_campaign = FeatureView(
     name="household_last_campaign",
     entities=[household],
     ttl=QUARTER,
+    schema=[Field(name="campaign_type", dtype=String), Field(name="campaign_days", dtype=Int32)],
     source=LakeSource(name="last_campaign_of_households", table="silver.campaign_households"),
     description="The campaign that addressed the household last, unless that was more than 84 days ago.",
 )

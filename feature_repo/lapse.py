@@ -15,7 +15,7 @@ lapse_v1 = FeatureService(
         household_baskets,
         household_redemptions,
         household_campaigns,
-        household_last_campaign[["campaign_type", "campaign_days"]],
+        household_last_campaign,
         household_ratios,
     ],
     tags={"population": "active_households"},

@@ -228,3 +228,13 @@ def test_ratios_are_null_without_baskets_or_payment() -> None:
     assert out["basket_trend"] == [0.5, None, 3.0]
     assert out["spend_per_basket_84d"] == [7.5, None, 0.0]
     assert out["discount_share_84d"] == [0.1, None, None]
+
+
+@TEAMS
+def test_no_personal_column_is_a_feature(team: Team) -> None:
+    from scorelake.feature_store.source import LakeSource
+
+    for view in team.repo.views.values():
+        assert isinstance(view.batch_source, LakeSource)
+        personal = set(view.batch_source.contract(team.conf_dir).personal)
+        assert not personal & {feature.name for feature in view.features}, view.name

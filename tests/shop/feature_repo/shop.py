@@ -6,7 +6,7 @@ from typing import Any
 from feast import Entity, FeatureService, FeatureView, Field, ValueType
 from feast.aggregation import Aggregation
 from feast.on_demand_feature_view import on_demand_feature_view
-from feast.types import Float64
+from feast.types import Bool, Float64, Int32, String
 
 from scorelake.feature_store.source import LakeSource
 
@@ -54,6 +54,12 @@ customer_visits = FeatureView(
 customer_profile = FeatureView(
     name="customer_profile",
     entities=[country, customer],
+    # Said here, since all columns would be taken otherwise: the personal one stays out of every store.
+    schema=[
+        Field(name="segment", dtype=String),
+        Field(name="birth_year", dtype=Int32),
+        Field(name="newsletter", dtype=Bool),
+    ],
     source=LakeSource(name="customers", table="silver.customers"),
 )
 
@@ -86,7 +92,7 @@ shop_v1 = FeatureService(
     features=[
         customer_sales,
         customer_visits,
-        customer_profile[["segment", "birth_year", "newsletter"]],
+        customer_profile,
         country_sales,
         customer_ratios,
     ],
