@@ -15,12 +15,15 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 from pyspark import TaskContext
+from pyspark.sql import Observation
+from pyspark.sql import functions as F
 
 from scorelake.drift.build import build, build_arrow
 from scorelake.drift.cells import NumericCells, ValueCells
 from scorelake.drift.counting import count, count_files
 from scorelake.drift.counts import Counts, reference
 from scorelake.drift.freeze import Cutting
+from scorelake.drift.kernel import Counter, merge
 from scorelake.drift.physical import to_text
 from scorelake.drift.profile import Profile
 
@@ -101,6 +104,24 @@ def test_a_task_that_failed_once_counts_once(frame: DataFrame, profile: Profile,
 
     retried = frame.repartition(3).mapInArrow(fails_at_first, frame.schema)
     assert np.array_equal(count(retried, profile).rows, counts.rows)
+
+
+def test_a_pass_that_does_something_else_carries_the_counts_out(
+    frame: DataFrame, profile: Profile, counts: Counts
+) -> None:
+    def scored(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        context = TaskContext.get()
+        counter = Counter(profile)
+        for batch in batches:
+            counter.add(batch)
+            yield pa.record_batch({"score": batch.column("d"), "part": pa.nulls(len(batch), pa.binary())})
+        yield pa.record_batch({"score": pa.nulls(1, pa.float64()), "part": [counter.part(context.partitionId())]})
+
+    observation = Observation("drift counts")
+    rows = frame.repartition(3).mapInArrow(scored, "score double, part binary")
+    observed = rows.observe(observation, F.collect_list("part").alias("parts")).where("part IS NULL").drop("part")
+    assert observed.count() == ROWS
+    assert np.array_equal(merge(profile, map(bytes, observation.get["parts"])).rows, counts.rows)
 
 
 @pytest.mark.parametrize("tasks", [1, 2, 5])

@@ -36,7 +36,7 @@ def rows(profile: Profile, values: list[Any]) -> list[int]:
     from scorelake.drift.physical import arrow_type
 
     counter.add(pa.record_batch({"x": pa.array(values, arrow_type(profile["x"].type))}))
-    return merge(profile, {0: counter.to_bytes()}).of("x").rows.tolist()  # type: ignore[no-any-return]
+    return merge(profile, [counter.part(0)]).of("x").rows.tolist()  # type: ignore[no-any-return]
 
 
 def psi(profile: Profile, current: list[int]) -> float:

@@ -45,7 +45,7 @@ def counted(profile: Profile, table: pa.Table) -> Counts:
     counter = Counter(profile)
     for batch in table.combine_chunks().to_batches():
         counter.add(batch)
-    return merge(profile, {0: counter.to_bytes()})
+    return merge(profile, [counter.part(0)])
 
 
 def judged(profile: Profile, counts: Counts, limits: Drift | None = None, day: int = 0) -> Verdicts:

@@ -90,7 +90,7 @@ def build_arrow(
     counter = Counter(profile, weight=weight)
     for batch in table.combine_chunks().to_batches():
         counter.add(batch)
-    return counted(profile, merge(profile, {0: counter.to_bytes()}), roles or {})
+    return counted(profile, merge(profile, [counter.part(0)]), roles or {})
 
 
 def counted(profile: Profile, counts: Counts, roles: Mapping[str, Role]) -> Profile:

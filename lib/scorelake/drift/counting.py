@@ -21,7 +21,7 @@ from scorelake.drift.profile import Profile
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_PART = "part int, sums binary"
+_PART = "part binary"
 _BATCH_ROWS = 65_536
 
 Batches = Iterable[pa.RecordBatch]
@@ -63,7 +63,7 @@ def count_files(
 
 
 def _collected(parts: DataFrame, profile: Profile, wrong: Mapping[str, str]) -> Counts:
-    return merge(profile, {row["part"]: bytes(row["sums"]) for row in parts.collect()}, problems=wrong)
+    return merge(profile, [bytes(row["part"]) for row in parts.collect()], problems=wrong)
 
 
 def _frame_task(profile: Profile, weight: str | None) -> Callable[[Batches], Batches]:
@@ -106,5 +106,5 @@ def _one(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     return batches[0] if len(batches) == 1 else pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
 
 
-def _part(part: int, counter: Counter) -> pa.RecordBatch:
-    return pa.RecordBatch.from_arrays([pa.array([part], pa.int32()), pa.array([counter.to_bytes()])], ["part", "sums"])
+def _part(partition: int, counter: Counter) -> pa.RecordBatch:
+    return pa.RecordBatch.from_arrays([pa.array([counter.part(partition)], pa.binary())], ["part"])

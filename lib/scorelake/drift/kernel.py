@@ -6,7 +6,7 @@ binary search costs five times as much on such short lists of edges.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -79,23 +79,23 @@ class Counter:
                 target[row : row + size] += flat.reshape(size + 1, width)[:size].astype(sums.dtype, copy=False)
                 row += size
 
-    def to_bytes(self) -> bytes:
-        """The counts as a task sends them: 8 bytes a segment and cell, three times that with weights."""
-        return self._sums.tobytes()
+    def part(self, partition: int) -> bytes:
+        """What a task sends, once: its partition and 8 bytes a segment and cell, three times that with weights."""
+        return partition.to_bytes(8, "little") + self._sums.tobytes()
 
 
-def merge(profile: Profile, parts: Mapping[int, bytes], *, problems: Mapping[str, str] | None = None) -> Counts:
-    """The counts of all tasks. `parts` is keyed by partition id, so that a retried or speculative task,
-    which sends the same id again, counts once."""
+def merge(profile: Profile, parts: Iterable[bytes], *, problems: Mapping[str, str] | None = None) -> Counts:
+    """The counts of all tasks. A part of a partition that was seen before is a retried or speculative task's:
+    it counts once."""
+    sums = {part[:8]: part[8:] for part in parts}
     shape = (-1, len(profile.segments), profile.width)
-    cells = shape[1] * shape[2]
-    is_weighted = any(len(part) == 24 * cells for part in parts.values())
+    is_weighted = any(len(each) == 24 * shape[1] * shape[2] for each in sums.values())
     kind = np.float64 if is_weighted else np.int64
-    arrays = [np.frombuffer(parts[key], dtype=kind).reshape(shape) for key in sorted(parts)]
-    sums = np.sum(arrays, axis=0) if arrays else np.zeros((1, *shape[1:]), dtype=np.int64)
+    arrays = [np.frombuffer(sums[key], dtype=kind).reshape(shape) for key in sorted(sums)]
+    together = np.sum(arrays, axis=0) if arrays else np.zeros((1, *shape[1:]), dtype=np.int64)
     if not is_weighted:
-        return unweighted(profile, sums[0], problems)
-    return Counts(profile, sums[0].astype(np.int64), sums[1], sums[2], problems or {})
+        return unweighted(profile, together[0], problems)
+    return Counts(profile, together[0].astype(np.int64), together[1], together[2], problems or {})
 
 
 def cell_index(column: pa.Array, feature: FeatureProfile) -> np.ndarray:
