@@ -100,7 +100,7 @@ set_up() {
     "$base" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX | fcntl.LOCK_NB)' 2>/dev/null ||
       { say "another set-up is running here; waiting for it" && "$base" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)'; }
     is_set_up || build "$base"
-  } 9>"$venv/.lock"
+  } 9>"$venv/.setup.lock" # not .lock, which uv takes
 }
 
 # Every step looks whether it is done already, so that a set-up that was interrupted goes on where it stopped.

@@ -25,6 +25,12 @@ MIRROR = """<ivysettings>
 </ivysettings>
 """
 
+UV = """#!/usr/bin/env bash
+echo "uv was asked for $*"
+exec {python} -c 'import fcntl; fcntl.flock(open("{lock}", "w"), fcntl.LOCK_EX | fcntl.LOCK_NB)'
+"""
+"""What counts of uv: it locks the environment while it installs. The packages are there already."""
+
 
 @dataclass(frozen=True)
 class FirstRuns:
@@ -179,6 +185,17 @@ def test_packages_stay_when_a_changed_lock_cannot_be_installed(checkout: Checkou
     lock.write_text(f"{before}\n# changed in a way that can\n")
     assert "Python packages" in checkout.run("bench", "ready").stderr
     assert checkout.run("bench", "ready").stderr == ""
+
+
+def test_uv_is_used_when_it_is_there_and_finds_its_own_lock_free(checkout: Checkout) -> None:
+    uv = checkout.tools / "uv"
+    uv.write_text(UV.format(python=PYTHON, lock=checkout.venv / ".lock"))
+    uv.chmod(0o755)
+    with (checkout.path / "requirements.lock").open("a") as lock:
+        lock.write("\n# the same packages\n")
+
+    assert checkout.run("bench", "ready").stdout == "ready\n"
+    assert "uv was asked for pip install --python" in (checkout.venv / ".setup.log").read_text()
 
 
 def test_of_two_setups_at_once_one_waits_and_finds_it_done(first_runs: FirstRuns) -> None:
