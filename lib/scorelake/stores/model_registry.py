@@ -167,6 +167,17 @@ class ModelRegistry:
                 return None
             raise
 
+    def find(self, name: str, tags: Mapping[str, str]) -> str | None:
+        """The newest version that carries all of `tags`; None when there is none."""
+        versions = self.client.search_model_versions(f"name = '{name}'", max_results=10_000)
+        found = [int(v.version) for v in versions if tags.items() <= v.tags.items()]
+        return str(max(found)) if found else None
+
+    def metrics(self, name: str, version: str) -> dict[str, float]:
+        """What was measured when the version was trained, as '<part>.<metric>'."""
+        run = self.client.get_run(str(self._version(name, version).run_id))
+        return dict(run.data.metrics)
+
     def promote(self, name: str, version: str) -> str | None:
         """Point `champion` at `version`; the former champion's number. Promoting the champion again changes nothing."""
         self._version(name, version)

@@ -1,0 +1,87 @@
+"""Run a whole night, or a range of them: everything that is missing or stale, in order, and nothing else.
+
+Reads   landed drops and databases, the definitions, the model registry
+Writes  bronze.*, silver.*, gold.*, features.*, scores.*, monitoring.*, the online store; ops.runs when it ends
+
+    ./spark-submit.sh run_nightly --env local --run-date 2017-12-26
+
+What is done is read from the commits of the tables, so a night that was killed goes on where it stopped. A branch
+that fails stops what depends on it and nothing else. Training is not part of a night: train_model, promote_model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+from jobs import (
+    build_features,
+    build_gold,
+    build_silver,
+    build_training_set,
+    evaluate_scores,
+    ingest_bronze,
+    materialize_features,
+    report_drift,
+    score_batch,
+)
+from scorelake import cli
+from scorelake.cli import ALL, Names
+from scorelake.dates import RunDates
+from scorelake.definitions import Definitions, load_definitions
+from scorelake.errors import UsageError
+from scorelake.feature_store import definitions as feature_definitions
+from scorelake.nightly import graph
+from scorelake.nightly.graph import Node
+from scorelake.nightly.night import Night
+from scorelake.runs import Outcome
+from scorelake.settings import Settings
+from scorelake.stores import ops
+from scorelake.stores.lake import Lake
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+STEPS: Mapping[str, Callable[..., Outcome]] = {
+    "ingest_bronze": ingest_bronze.run,
+    "build_silver": build_silver.run,
+    "build_gold": build_gold.run,
+    "build_features": build_features.run,
+    "build_training_set": build_training_set.run,
+    "score_batch": score_batch.run,
+    "evaluate_scores": evaluate_scores.run,
+    "report_drift": report_drift.run,
+}
+
+
+def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = ALL) -> Outcome:
+    if only is not ALL:
+        raise UsageError("run_nightly builds what is missing; to restrict it, run single jobs with --only")
+    definitions = load_definitions(settings.conf_dir)
+    repo = feature_definitions.load(settings.feature_repo, settings.conf_dir)
+    lake = Lake(spark, settings.lake)
+    night = start(lake, settings)
+
+    nodes = [*graph.table_nodes(definitions), *graph.feature_nodes(definitions, repo)]
+    night.execute(nodes, lambda node: due_dates(definitions, node, dates))
+    night.execute(graph.scoring_nodes(definitions, repo), lambda node: due_dates(definitions, node, dates))
+    if not night.blocked & {node.table for node in nodes}:
+        night.run("materialize_features", "", dates, lambda: materialize_features.run(spark, settings, dates))
+
+    ops.record_steps(lake, night.done)
+    return night.outcome
+
+
+def start(lake: Lake, settings: Settings) -> Night:
+    """A night that runs the jobs of this package."""
+    return Night(lake, lambda node, dates: STEPS[node.step](lake.spark, settings, dates, frozenset([node.subject])))
+
+
+def due_dates(definitions: Definitions, node: Node, dates: RunDates) -> Sequence[date]:
+    """The dates of the range for which a node has a slice."""
+    return graph.due_dates(definitions, node.table, dates) if node.table in definitions.tables else list(dates)
+
+
+if __name__ == "__main__":
+    cli.main(run, description=__doc__)
