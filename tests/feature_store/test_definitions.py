@@ -120,6 +120,7 @@ def line_of(copy: Path, text: str) -> int:
         ("entities.py", ", value_type=ValueType.STRING)\nmeter", ")\nmeter", "has no value_type"),
         ("services.py", 'meter_state[["capacity", ', 'meter_state[["volume", ', "feature service meters"),
         ("services.py", 'meter_use[["litres_7d"]], plan', 'meter_use[["litres_8d"]], plan', "no feature litres_8d"),
+        ("services.py", "used - planned for", "used - int(plan.name) for", "uses plan of its module"),
         ("services.py", "import pandas as pd", "import pandas as pd\nnonsense", "services.py:2: NameError"),
         ("services.py", "import pandas as pd", "import pandas as pd ]", "services.py:1: not Python"),
     ],
@@ -163,6 +164,17 @@ def test_two_repos_may_hold_modules_of_one_name(copy: Path, repo: FeatureRepo) -
     assert set(other.services) == {"meters", "strangers"}
     assert set(load(WATERWORKS / "feature_repo", WATERWORKS / "conf").services) == {"meters", "neighbours"}
     assert "views" not in sys.modules
+
+
+def test_what_may_surprise_is_a_warning(copy: Path) -> None:
+    spoil(copy, "feature_repo/views.py", 'name="tariffs", ', 'name="tariffs", available_at=False, ')
+    spoil(copy, "conf/tables/gold/water_tariffs.yaml", "keys: [tariff_id]", "")
+    warnings = [finding.message for finding in load(copy / "feature_repo", copy / "conf").warnings()]
+    assert warnings == [
+        "source tariffs: the second clock is off: corrections of gold.water_tariffs leak into the past",
+        "source tariffs: gold.water_tariffs has no keys: a row that is delivered again counts twice",
+        "feature view meter_state: online stores hold installed as an instant in whole seconds",
+    ]
 
 
 # ------------------------------------------------------------------ hashes

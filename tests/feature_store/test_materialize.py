@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,13 @@ if TYPE_CHECKING:
 
 MONTH_BEFORE = at("01") - timedelta(days=28)
 STATE = ["meter_state:meter_kind", "meter_state:capacity", "meter_state:deposit"]
-USE = ["meter_use:litres_7d", "meter_use:readings_7d", "meter_use:paid_7d", "meter_use:last_reading_age"]
+USE = [
+    "meter_use:litres_7d",
+    "meter_use:readings_7d",
+    "meter_use:paid_7d",
+    "meter_use:last_reading_age",
+    "meter_use:flow_min",
+]
 METERS = [{"site": "a", "meter": "b|c"}, {"site": "a|b", "meter": "c"}]
 
 
@@ -101,7 +108,7 @@ def read(store: FeatureStore, features: list[str], meters: list[dict[str, str]] 
 
 
 def test_online_is_offline_as_of_the_end(online: FeatureStore) -> None:
-    materialize(online, at("07"))
+    materialize(online, at("07"), "meter_state", "meter_use", "tariff")
     entities = pd.DataFrame([{**meter, "event_timestamp": at("07")} for meter in METERS])
     offline = online.get_historical_features(entities, STATE + USE).to_arrow().to_pylist()
     offline = sorted(offline, key=lambda row: row["site"])
@@ -111,6 +118,8 @@ def test_online_is_offline_as_of_the_end(online: FeatureStore) -> None:
         assert [type(value) for value in found[name]] == [type(row[name]) for row in offline], name
     assert found["litres_7d"] == [35, 2**53 + 1]
     assert found["deposit"] == [Decimal("0.01"), None]
+    assert isnan(read(online, ["meter_use:flow_max_7d"])["flow_max_7d"][0])
+    assert read(online, ["tariff:cents"])["cents"] == [Decimal("0.250")] * 2
 
 
 @only_sqlite

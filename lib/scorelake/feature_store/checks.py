@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from scorelake.errors import Finding
+from scorelake.feature_store.code import reads
 
 if TYPE_CHECKING:
-    from feast import Entity, FeatureService, FeatureView
+    from feast import Entity, FeatureService, FeatureView, OnDemandFeatureView
     from feast.repo_contents import RepoContents
 
     from scorelake.feature_store.places import Places
@@ -93,10 +94,35 @@ def findings(contents: RepoContents, places: Places, conf_dir: Path) -> Iterator
     for view in contents.feature_views:
         for problem in _view_problems(view, entities, conf_dir):
             yield places.finding(type(view).__name__, view.name, f"feature view {view.name}: {problem}")
+    for on_demand in contents.on_demand_feature_views:
+        for problem in _on_demand_problems(on_demand):
+            yield places.finding(
+                "on_demand_feature_view", on_demand.name, f"on-demand view {on_demand.name}: {problem}"
+            )
     for service in contents.feature_services:
         for problem in _service_problems(service):
             yield places.finding("FeatureService", service.name, f"feature service {service.name}: {problem}")
     yield from _duplicates(contents, places)
+
+
+def warnings(contents: RepoContents, places: Places, conf_dir: Path) -> Iterator[Finding]:
+    """What is allowed but may surprise. Sources must be free of findings."""
+    from scorelake.feature_store.source import LakeSource
+
+    for source in contents.data_sources:
+        if not isinstance(source, LakeSource):
+            continue
+        if not source.available_at:
+            message = f"the second clock is off: corrections of {source.table} leak into the past"
+            yield places.finding("LakeSource", source.name, f"source {source.name}: {message}")
+        if not source.contract(conf_dir).keys:
+            message = f"{source.table} has no keys: a row that is delivered again counts twice"
+            yield places.finding("LakeSource", source.name, f"source {source.name}: {message}")
+    for view in contents.feature_views:
+        instants = [feature.name for feature in view.features if str(feature.dtype) == "UnixTimestamp"]
+        if view.online and instants:
+            message = f"online stores hold {', '.join(instants)} as an instant in whole seconds"
+            yield places.finding(type(view).__name__, view.name, f"feature view {view.name}: {message}")
 
 
 def _view_problems(view: FeatureView, entities: dict[str, Entity], conf_dir: Path) -> Iterator[str]:
@@ -157,6 +183,18 @@ def _same_type(declared: Any, spark_type: str) -> bool:
     integers = {ValueType.INT32, ValueType.INT64}
     found = feast_type(spark_type)
     return declared == found or (declared in integers and found in integers)
+
+
+def _on_demand_problems(view: OnDemandFeatureView) -> Iterator[str]:
+    """Feast restores a function from its own text where that is possible, and then without its module's globals."""
+    from feast.transformation.udf_rehydrate import rehydrate_udf_from_source
+
+    transformation: Any = view.feature_transformation
+    restored = rehydrate_udf_from_source(transformation.udf_string, preferred_name=transformation.udf.__name__)
+    if restored is not None:
+        lost = sorted({name for name, _ in reads(transformation.udf)} - set(getattr(restored, "__globals__", {})))
+        if lost:
+            yield f"uses {', '.join(lost)} of its module, which Feast's registry loses; define them in the function"
 
 
 def _service_problems(service: FeatureService) -> Iterator[str]:

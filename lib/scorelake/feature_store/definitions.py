@@ -93,7 +93,11 @@ class FeatureRepo:
 
     def definition_hash(self, service: str) -> str:
         """Changes with the meaning of what the service asks for, not with its descriptions, order or layout."""
-        return meaning.hash_of(self.request(service), str(self.conf_dir))
+        return meaning.hash_of(self.request(service), repo=self.path, conf_dir=str(self.conf_dir))
+
+    def warnings(self) -> list[Finding]:
+        """What is allowed but may surprise: a second clock that is off, a table whose rows have no identity."""
+        return list(checks.warnings(self.contents, self.places, self.conf_dir))
 
 
 def load(feature_repo: Path, conf_dir: Path) -> FeatureRepo:

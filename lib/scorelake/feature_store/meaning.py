@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scorelake.digests import definition_hash, python_meaning
+from scorelake.digests import definition_hash
 from scorelake.feature_store import aggregations
+from scorelake.feature_store.code import function_meaning
 from scorelake.feature_store.contracts import types_of
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from scorelake.feature_store.selection import Selection
 
 
-def hash_of(request: Request, conf_dir: str | None = None) -> str:
-    """Over the features that are asked for and everything that decides their values.
+def hash_of(request: Request, *, repo: Path, conf_dir: str | None = None) -> str:
+    """Over the features that are asked for and everything that decides their values; `repo` is the feature repo.
 
     Descriptions, tags, owners, layout and the order of features leave no trace.
     """
@@ -25,7 +26,7 @@ def hash_of(request: Request, conf_dir: str | None = None) -> str:
         {
             "asked": sorted(f"{alias}:{name}" for alias, name in request.asked),
             "views": {selection.alias: _selection(selection, conf_dir) for selection in request.selections},
-            "on_demand": {wanted.alias: _on_demand(wanted) for wanted in request.on_demand},
+            "on_demand": {wanted.alias: _on_demand(wanted, repo) for wanted in request.on_demand},
         }
     )
 
@@ -73,26 +74,13 @@ def _deciding(order: Sequence[str], used: set[str]) -> list[str]:
     return list(order[: last + 1])
 
 
-def _on_demand(wanted: OnDemand) -> dict[str, Any]:
+def _on_demand(wanted: OnDemand, repo: Path) -> dict[str, Any]:
     view = wanted.view
     types = {feature.name: str(feature.dtype) for feature in view.features}
     return {
         "mode": str(view.mode),
-        "code": _function_meaning(view.feature_transformation),
+        "code": function_meaning(getattr(view.feature_transformation, "udf", None), repo),
         "inputs": sorted(f"{alias}:{name}" for alias, name in wanted.inputs()),
         "request": {name: str(kind) for name, kind in sorted(view.get_request_data_schema().items())},
         "outputs": {name: types[name] for name in sorted(wanted.features)},
     }
-
-
-def _function_meaning(transformation: Any) -> str:
-    """The syntax tree of a transformation's source, its decorator (Feast's object, hashed apart) left out."""
-    source = getattr(transformation, "udf_string", "") or ""
-    try:
-        tree = ast.parse(source)
-    except SyntaxError:  # a lambda or a method cut out of its surroundings
-        return source
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef):
-            node.decorator_list = []
-    return python_meaning(ast.unparse(tree))

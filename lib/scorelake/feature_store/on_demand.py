@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -52,14 +52,47 @@ def with_on_demand(frame: DataFrame, on_demand: Sequence[OnDemand]) -> DataFrame
     added = [field for wanted in on_demand for field in wanted.output()]
 
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        ready = [(_restored(step["view"]), step) for step in steps]
         for batch in batches:
-            outputs = [column for view, step in ready for column in _transformed(view, step, batch)]
+            outputs = [column for step in steps for column in step.outputs(batch)]
             schema = pa.schema([*batch.schema, *added])
             yield pa.RecordBatch.from_arrays([*batch.columns, *outputs], schema=schema)
 
     types = StructType([*frame.schema.fields, *from_arrow_schema(pa.schema(added)).fields])
     return frame.mapInArrow(run, types)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a worker needs of one view. It holds nothing of Feast's: importing that costs a worker seconds.
+
+    `inputs` are (column of the frame, name that the function sees); `types` Arrow's, by name of the output.
+    """
+
+    view: str
+    function: Callable[[Any], Any]
+    mode: str
+    inputs: tuple[tuple[str, str], ...]
+    types: Mapping[str, pa.DataType]
+
+    def outputs(self, batch: pa.RecordBatch) -> list[pa.Array]:
+        """The function's answer to one batch, a column an output. ConfigError when it is not a row an input row."""
+        import pyarrow as pa
+
+        inputs = pa.table({name: batch.column(column) for column, name in self.inputs})
+        answer = self._answer(inputs)
+        columns = [pa.array(answer[name], type=kind, from_pandas=True) for name, kind in self.types.items()]
+        for name, column in zip(self.types, columns, strict=True):
+            if len(column) != batch.num_rows:
+                raise ConfigError(f"on-demand view {self.view}: {len(column)} values of {name}, {batch.num_rows} rows")
+        return columns
+
+    def _answer(self, inputs: pa.Table) -> Any:
+        if self.mode == "pandas":
+            return self.function(inputs.to_pandas())
+        if self.mode == "singleton":
+            rows = [self.function(row) for row in inputs.to_pylist()]
+            return {name: [row[name] for row in rows] for name in self.types}
+        return self.function(inputs.to_pydict())
 
 
 def arrow_type(feast_type: Any) -> pa.DataType:
@@ -81,41 +114,22 @@ def _require_request_data(frame: DataFrame, on_demand: Iterable[OnDemand]) -> No
             )
 
 
-def _step(wanted: OnDemand, columns: Sequence[str]) -> dict[str, Any]:
-    """What a worker needs, as plain data: the view as bytes and which columns it reads under which names.
-
-    Feast looks for `<view>__<feature>` by the view's own name, also where the request knows it by another.
-    """
+def _step(wanted: OnDemand, columns: Sequence[str]) -> Step:
+    """Functions see request data, and every input as `<view>__<feature>` and, as in Feast, as `<feature>`."""
     view = wanted.view
-    projections = list(view.source_feature_view_projections.values())
-    inputs = {f"{alias_of(p)}__{f.name}": f"{p.name}__{f.name}" for p in projections for f in p.features}
-    plain = {name: name for name in columns if "__" not in name}
-    return {
-        "view": view.to_proto().SerializeToString(),
-        "inputs": plain | inputs,
-        "features": wanted.features,
-        "types": [field.type for field in wanted.output()],
-    }
-
-
-def _restored(blob: bytes) -> OnDemandFeatureView:
-    from feast.on_demand_feature_view import OnDemandFeatureView
-    from feast.protos.feast.core.OnDemandFeatureView_pb2 import OnDemandFeatureView as Proto
-
-    view: OnDemandFeatureView = OnDemandFeatureView.from_proto(Proto.FromString(blob))
-    return view
-
-
-def _transformed(view: OnDemandFeatureView, step: dict[str, Any], batch: pa.RecordBatch) -> list[pa.Array]:
-    import pyarrow as pa
-
-    inputs = pa.table({new: batch.column(old) for old, new in step["inputs"].items()})
-    outputs = view.transform_arrow(inputs, full_feature_names=False)
-    return [
-        _one_array(outputs.column(name)).cast(kind) for name, kind in zip(step["features"], step["types"], strict=True)
-    ]
-
-
-def _one_array(column: pa.ChunkedArray) -> pa.Array:
-    combined = column.combine_chunks()
-    return combined if column.num_chunks else combined.slice(0, 0)
+    transformation = view.feature_transformation
+    mode = "singleton" if view.singleton else str(getattr(view.mode, "value", view.mode))
+    if mode not in ("pandas", "python", "singleton") or view.aggregations or transformation is None:
+        raise ConfigError(f"on-demand view {view.name}: only row-wise functions in mode pandas or python are run")
+    names = {name: name for name in columns if "__" not in name}
+    for projection in view.source_feature_view_projections.values():
+        for feature in projection.features:
+            column = f"{alias_of(projection)}__{feature.name}"
+            names |= {f"{projection.name}__{feature.name}": column, feature.name: column}
+    return Step(
+        view=view.name,
+        function=transformation.udf,
+        mode=mode,
+        inputs=tuple((column, name) for name, column in names.items()),
+        types={field.name.removeprefix(f"{wanted.alias}__"): field.type for field in wanted.output()},
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
     from feast.protos.feast.types.Value_pb2 import Value
     from feast.repo_config import RepoConfig
+    from feast.value_type import ValueType
 
     OnlineRow = tuple[EntityKey, dict[str, Value], datetime, datetime | None]
 
@@ -44,13 +46,9 @@ def write(
 def online_rows(view: FeatureView, columns: Mapping[str, Sequence[Any]], as_of: datetime) -> list[Any]:
     """(entity key, values, event time, available_at) a row; windows happen at their own end, `as_of`."""
     from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-    from feast.type_map import python_values_to_proto_values
 
     fields = [*view.entity_columns, *view.features]
-    protos = {
-        field.name: python_values_to_proto_values(_plain(columns[field.name]), field.dtype.to_value_type())
-        for field in fields
-    }
+    protos = {field.name: _protos(columns[field.name], field.dtype.to_value_type()) for field in fields}
     keys = [field.name for field in view.entity_columns]
     names = [field.name for field in view.features]
     count = len(columns[fields[0].name])
@@ -71,6 +69,22 @@ def columns_of(rows: Iterable[Any], names: Sequence[str]) -> dict[str, list[Any]
     """Spark rows turned by columns."""
     turned = list(zip(*rows, strict=True)) or [()] * len(names)
     return {name: list(values) for name, values in zip(names, turned, strict=True)}
+
+
+def _protos(values: Sequence[Any], kind: ValueType) -> list[Value]:
+    """Feast's conversion, except that NaN stays NaN, where Feast would make a null of it."""
+    from feast.protos.feast.types.Value_pb2 import Value
+    from feast.type_map import python_values_to_proto_values
+    from feast.value_type import ValueType
+
+    protos: list[Value] = python_values_to_proto_values(_plain(values), kind)
+    if kind in (ValueType.DOUBLE, ValueType.FLOAT):
+        nan = Value(double_val=math.nan) if kind == ValueType.DOUBLE else Value(float_val=math.nan)
+        return [
+            nan if value is not None and math.isnan(value) else proto
+            for value, proto in zip(values, protos, strict=True)
+        ]
+    return protos
 
 
 def _plain(values: Sequence[Any]) -> list[Any]:

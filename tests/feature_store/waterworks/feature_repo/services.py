@@ -14,7 +14,7 @@ plan = RequestSource(name="plan", schema=[Field(name="planned_litres", dtype=Int
 def use_ratios(inputs: pd.DataFrame) -> pd.DataFrame:
     ratios = pd.DataFrame()
     ratios["share_of_site"] = inputs["litres_7d"] / inputs["site_litres_28d"]
-    ratios["per_reading"] = inputs["litres_7d"] / inputs["readings_7d"]
+    ratios["per_reading"] = inputs["litres_7d"] / inputs["meter_use__readings_7d"]
     return ratios
 
 
