@@ -240,8 +240,11 @@ def readable_by_all() -> Iterator[Path]:
         (folder / "a checkout").chmod(0o755)
 
 
-def test_without_write_right_the_message_names_the_folder(readable_by_all: Path) -> None:
+@pytest.mark.parametrize("there_already", [False, True])
+def test_without_write_right_the_message_names_the_folder(there_already: bool, readable_by_all: Path) -> None:
     bare = without_setup(readable_by_all)
+    if there_already:
+        bare.venv.mkdir(mode=0o555)
     bare.path.chmod(0o555)
     someone_else = 65534 if os.getuid() == 0 else None  # root may write anywhere
 
