@@ -126,14 +126,13 @@ def test_preparation_is_fitted_on_train_only() -> None:
     assert (first.learnt.predict(plain.test) == second.learnt.predict(plain.test)).all()
 
 
-def test_winsorised_values_beyond_the_bounds_of_train_count_as_the_bounds() -> None:
-    spec = model(
-        "regression", "sklearn.linear_model.Ridge", preprocessing={"numeric": {"winsorise": "1%", "impute": "mean"}}
-    )
+@pytest.mark.parametrize(("quantile", "far"), [(0.99, 1e9), (0.01, -1e9)])
+def test_winsorised_values_beyond_the_bounds_of_train_count_as_the_bounds(quantile: float, far: float) -> None:
+    steps = {"numeric": {"winsorise": "1%", "impute": "mean"}}
     data = dataset("regression")
-    fitted = train.fit(spec, data)
-    bound = np.nanquantile(data.train.matrix[:, 0], 0.99)
-    at_bound, beyond = with_column(data, "test", 0, bound).test, with_column(data, "test", 0, 1e9).test
+    fitted = train.fit(model("regression", "sklearn.linear_model.Ridge", preprocessing=steps), data)
+    bound = np.nanquantile(data.train.matrix[:, 0], quantile)
+    at_bound, beyond = with_column(data, "test", 0, bound).test, with_column(data, "test", 0, far).test
     np.testing.assert_allclose(fitted.learnt.predict(at_bound), fitted.learnt.predict(beyond), rtol=1e-12)
 
 

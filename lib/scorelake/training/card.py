@@ -1,0 +1,198 @@
+"""The model card: what a version is for, what it learnt from, how good it is, and where it should not be trusted.
+
+Holds aggregates only: no row and no value of a feature.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from scorelake.metrics import Estimate
+from scorelake.models import EntitySplit, Model
+from scorelake.training import curves
+from scorelake.training.curves import Curve
+from scorelake.training.fitted import Fitted
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+_MOST_IMPORTANT = 20
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, sentences, and a table whose first row is its head."""
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    table: tuple[tuple[str, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Card:
+    title: str
+    sections: tuple[Section, ...]
+    curves: tuple[Curve, ...]
+
+
+def card(spec: Model, fitted: Fitted, *, facts: Mapping[str, str]) -> Card:
+    """The card of one trained model. `facts` are lines that only the caller knows: run date, training set, hashes."""
+    drawn = curves.binary(fitted.scored["test"]) if spec.task == "binary" else ()
+    return Card(f"Model card: {spec.name}", tuple(_sections(spec, fitted, facts)), drawn)
+
+
+def _sections(spec: Model, fitted: Fitted, facts: Mapping[str, str]) -> Iterator[Section]:
+    use = f"A {spec.task} model of {spec.label}, answering from feature service {spec.feature_service}."
+    yield Section("Intended use", (spec.description, use))
+    yield Section("Origin", table=(("fact", "value"), *_origin(spec, fitted), *facts.items()))
+    yield Section("Data", (_split(spec),), table=(("part", "rows", "mean label"), *_parts(spec, fitted)))
+    note = "In brackets: the interval of a bootstrap over entities, at the confidence of the model file."
+    yield Section("Metrics", (note,), table=_metrics(fitted))
+    yield Section("Baselines on test", table=_baselines(fitted))
+    if fitted.importance:
+        meaning = f"By how much {spec.headline} on validation gets worse when the feature is shuffled."
+        ranked = [(name, f"{value:.4f}") for name, value in fitted.importance.items()][:_MOST_IMPORTANT]
+        yield Section("Importance", (meaning,), table=(("feature", "loss"), *ranked))
+    yield Section("Limits", tuple(_limits(spec, fitted)))
+
+
+def _origin(spec: Model, fitted: Fitted) -> list[tuple[str, str]]:
+    params = ", ".join(f"{name}={value}" for name, value in spec.algorithm.params.items()) or "defaults"
+    details = [(name.replace("_", " "), str(value)) for name, value in fitted.learnt.details.items()]
+    return [("algorithm", spec.algorithm.name), ("parameters", params), ("seed", str(spec.seed)), *details]
+
+
+def _split(spec: Model) -> str:
+    if isinstance(spec.split, EntitySplit):
+        return f"Every entity ({', '.join(spec.split.keys)}) belongs to one part."
+    return f"Split by time: validation from run date {spec.split.validation_from}, test from {spec.split.test_from}."
+
+
+def _parts(spec: Model, fitted: Fitted) -> Iterator[tuple[str, ...]]:
+    for name, of_part in fitted.metrics.items():
+        rows = next(iter(of_part.values())).rows
+        scored = fitted.scored.get(name)
+        mean = "" if scored is None or spec.task == "multiclass" else f"{scored.label.mean():.4f}"
+        yield name, f"{rows:,}", mean
+
+
+def _metrics(fitted: Fitted) -> tuple[tuple[str, ...], ...]:
+    parts = list(fitted.metrics)
+    names = list(fitted.metrics[parts[0]])
+    return (("metric", *parts), *((name, *(_shown(fitted.metrics[part][name]) for part in parts)) for name in names))
+
+
+def _baselines(fitted: Fitted) -> tuple[tuple[str, ...], ...]:
+    names = list(fitted.metrics["test"])
+    head = ("metric", "this model", *fitted.baselines)
+    return (
+        head,
+        *(
+            (
+                name,
+                _number(fitted.metrics["test"][name].value),
+                *(_number(parts["test"][name]) for parts in fitted.baselines.values()),
+            )
+            for name in names
+        ),
+    )
+
+
+def _limits(spec: Model, fitted: Fitted) -> Iterator[str]:
+    yield from fitted.warnings
+    yield f"Trained on entities of one population; answers for others are guesses ({spec.label})."
+    yield "Correlated features share their importance; none of it is a cause."
+
+
+def _shown(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return _number(estimate.value)
+    return f"{_number(estimate.value)} ({estimate.low:.4f} to {estimate.high:.4f})"
+
+
+def _number(value: float | None) -> str:
+    return "cannot be told" if value is None else f"{value:.4f}"
+
+
+# ------------------------------------------------------------------ renderings
+
+
+def markdown(found: Card) -> str:
+    parts = [f"# {found.title}"]
+    for section in found.sections:
+        parts += [f"## {section.title}", *section.sentences]
+        if section.table:
+            parts.append(_table(section.table))
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(rows: Sequence[Sequence[str]]) -> str:
+    head, *body = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def html(found: Card) -> str:
+    """One file that opens without a network: tables, and the curves as inline SVG."""
+    return _template().render(card=found)
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment
+
+    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_HTML)
+
+
+_HTML = """\
+<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{{ card.title }}</title>
+<style>
+  :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
+  body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+  table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+  th, td { text-align: left; padding: .25rem .9rem .25rem 0; border-bottom: 1px solid #8884; }
+  .curves { display: flex; flex-wrap: wrap; gap: 1.5rem; }
+  svg { width: 17rem; } svg text { font-size: 6px; fill: currentColor; }
+</style>
+<h1>{{ card.title }}</h1>
+{% for section in card.sections %}
+<h2>{{ section.title }}</h2>
+{% for sentence in section.sentences %}
+<p>{{ sentence }}</p>
+{% endfor %}
+{% if section.table %}
+<table>
+<tr>{% for cell in section.table[0] %}<th>{{ cell }}</th>{% endfor %}</tr>
+{% for row in section.table[1:] %}
+<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{% endfor %}
+</table>
+{% endif %}
+{% endfor %}
+{% if card.curves %}
+<h2>Curves on test</h2>
+<div class="curves">
+{% for curve in card.curves %}
+<figure><figcaption>{{ curve.title }}</figcaption>
+<svg viewBox="-12 -4 118 120" role="img" aria-label="{{ curve.title }}">
+<path d="M0 0V100H100" fill="none" stroke="currentColor" stroke-width=".6"/>
+<polyline fill="none" stroke="#2a78d6" stroke-width="1.5" points="
+{%- for x, y in curve.points %}{{ '%.2f,%.2f ' % (100 * x, 100 - 100 * y) }}{% endfor -%}
+"/>
+<text x="50" y="110" text-anchor="middle">{{ curve.x_label }}</text>
+<text x="-5" y="50" text-anchor="middle" transform="rotate(-90 -5 50)">{{ curve.y_label }}</text>
+<text x="-1" y="106" text-anchor="end">0</text><text x="100" y="106" text-anchor="end">1</text>
+<text x="-2" y="4" text-anchor="end">1</text>
+</svg></figure>
+{% endfor %}
+</div>
+{% endif %}
+</html>
+"""
