@@ -15,7 +15,7 @@ import pytest
 
 from scorelake import session
 from scorelake.errors import ConfigError, EnvironmentProblem, UsageError
-from scorelake.feature_store.source import SavedTable
+from scorelake.feature_store.saved_table import SavedTable
 from tests.feature_store.conftest import at
 
 if TYPE_CHECKING:

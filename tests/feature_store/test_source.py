@@ -11,7 +11,8 @@ from feast.value_type import ValueType
 
 from scorelake.errors import ConfigError
 from scorelake.feature_store.contracts import VARIABLE
-from scorelake.feature_store.source import LakeSource, SavedTable, feast_type
+from scorelake.feature_store.saved_table import SavedTable
+from scorelake.feature_store.source import LakeSource, feast_type
 from tests.feature_store.conftest import WATERWORKS
 
 SPEND = Aggregation(column="price", function="sum", time_window=timedelta(days=7), name="paid_7d")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scorelake.errors import ConfigError, Finding
-from scorelake.feature_store import checks, meaning
+from scorelake.feature_store import checks, meaning, schemas
 from scorelake.feature_store.contracts import conf_dir_exported
 from scorelake.feature_store.on_demand import OnDemand
 from scorelake.feature_store.places import Places, import_failure, places_of
@@ -114,7 +114,7 @@ def load(feature_repo: Path, conf_dir: Path) -> FeatureRepo:
     with conf_dir_exported(conf_dir):
         contents = _parsed(feature_repo)
         repo = FeatureRepo(feature_repo, conf_dir, contents, places)
-        findings = [*checks.infer(contents, places, conf_dir), *checks.findings(contents, places, conf_dir)]
+        findings = [*schemas.infer(contents, places, conf_dir), *checks.findings(contents, places, conf_dir)]
     if findings:
         raise ConfigError(dict.fromkeys(findings))
     return repo

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from feast.infra.offline_stores.offline_store import RetrievalJob, RetrievalMetadata
 
 from scorelake.errors import UsageError
-from scorelake.feature_store.source import SavedTable
+from scorelake.feature_store.saved_table import SavedTable
 from scorelake.tables import quoted
 
 if TYPE_CHECKING:

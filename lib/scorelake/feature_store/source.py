@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from feast.data_source import DataSource
 from feast.protos.feast.core.DataSource_pb2 import DataSource as DataSourceProto
-from feast.saved_dataset import SavedDatasetStorage
 from feast.type_map import spark_to_feast_value_type
 from feast.value_type import ValueType
 
@@ -28,7 +27,6 @@ from scorelake.tables import Versioned
 
 if TYPE_CHECKING:
     from feast.aggregation import Aggregation
-    from feast.protos.feast.core.SavedDataset_pb2 import SavedDatasetStorage as StorageProto
     from feast.repo_config import RepoConfig
 
 
@@ -205,26 +203,6 @@ class LakeSource(DataSource):
         )
         source._applied_clocks = (data_source.timestamp_field, data_source.created_timestamp_column)
         return source
-
-
-class SavedTable(SavedDatasetStorage):
-    """A Delta table that holds a saved dataset, by its name in SQL."""
-
-    _proto_attr_name = "custom_storage"
-
-    def __init__(self, table: str) -> None:
-        self.table = table
-
-    def to_proto(self) -> StorageProto:
-        configuration = json.dumps({"table": self.table}).encode()
-        return self._custom_storage_proto(DataSourceProto.CustomSourceOptions(configuration=configuration))
-
-    @staticmethod
-    def from_proto(storage_proto: StorageProto) -> SavedTable:
-        return SavedTable(json.loads(storage_proto.custom_storage.configuration)["table"])
-
-    def to_data_source(self) -> DataSource:
-        return LakeSource(name=self.table, table=self.table, timestamp_field="event_timestamp")
 
 
 def feast_type(spark_type: str) -> ValueType:
