@@ -1,0 +1,169 @@
+"""What a night's drift costs against merely reading its columns.
+
+    python -m tests.benchmarks.drift --scale 0.2 --rounds 3
+
+Full scale: 5 million rows of 50 columns in Parquet, 10 of them texts, 5 % nulls. Sides: `scan` reads the columns into
+nothing; `drift` counts them inside the workers and judges all measures; `frame` counts the same by `mapInArrow`;
+`fused` and `pass` are a scoring pass with and without counting; `sql` takes quantiles, moments and group counts with
+Spark's own functions, as one would without frozen cells.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
+
+from scorelake.drift.build import build_arrow
+from scorelake.drift.cells import CategoricalCells, NumericCells
+from scorelake.drift.counting import count, count_files
+from scorelake.drift.counts import Counts
+from scorelake.drift.evaluate import Verdicts, evaluate
+from scorelake.drift.kernel import Counter, merge
+from scorelake.drift.profile import Profile
+from scorelake.drift.rows import Night
+from scorelake.models.watching import Drift
+from tests.benchmarks import harness
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+FILES = 10
+ROWS = 5_000_000
+NUMBERS = [f"x{i}" for i in range(40)]
+TEXTS = [f"t{i}" for i in range(10)]
+COLUMNS = NUMBERS + TEXTS
+
+
+def made_up(seed: int, rows: int) -> pa.Table:
+    """Doubles, floats, integers and flags; texts of 5 to 200 categories; a twentieth of everything null."""
+    rng = np.random.default_rng(seed)
+    columns = {}
+    for i, name in enumerate(NUMBERS):
+        values = rng.normal(i, 1 + i / 10, rows)
+        kind = {7: np.int64, 8: np.float32, 9: np.int8}.get(i % 10, np.float64)
+        columns[name] = pa.array(
+            (values * (1000 if kind is np.int64 else 1)).astype(kind), mask=rng.random(rows) < 0.05
+        )
+    for i, name in enumerate(TEXTS):
+        categories = pa.array([f"category {value}" for value in range((5, 20, 50, 80, 200)[i % 5])])
+        codes = np.minimum(rng.geometric(0.05, rows), len(categories)) - 1
+        encoded = pa.DictionaryArray.from_arrays(pa.array(codes, mask=rng.random(rows) < 0.05), categories)
+        columns[name] = encoded.cast(pa.string())
+    return pa.table(columns)
+
+
+def bench(spark: SparkSession, options: harness.Options) -> harness.Report:
+    rows = max(int(ROWS * options.scale) // FILES, 1)
+    with tempfile.TemporaryDirectory(prefix="bench-drift-") as folder:
+        for file in range(FILES):
+            parquet.write_table(made_up(file + 1, rows), Path(folder) / f"{file}.parquet")
+        profile = build_arrow(made_up(0, min(rows, 100_000)), COLUMNS)
+        frame = spark.read.parquet(folder)
+        sides = {
+            "scan": lambda: harness.act(frame),
+            "drift": lambda: _night(profile, _from_files(spark, frame, profile)),
+            "frame": lambda: count(frame, profile),
+            "pass": lambda: _scoring_pass(frame, None),
+            "fused": lambda: _scoring_pass(frame, profile),
+            "sql": lambda: _spark_sql(frame),
+        }
+        cpu = harness.measure(sides, options.rounds) if options.rounds else {}
+        equal = _answers_equal(spark, frame, profile)
+    scan = cpu.get("scan", 0.0)
+    return harness.Report(
+        bench="drift",
+        answers_equal=equal,
+        cpu_seconds=cpu,
+        ratios={
+            "drift_vs_scan": harness.ratio(cpu, "drift", "scan"),
+            "frame_vs_scan": harness.ratio(cpu, "frame", "scan"),
+            "fused_vs_scan": (cpu["fused"] - cpu["pass"]) / scan if scan else 0.0,
+            "spark_sql_vs_drift": harness.ratio(cpu, "sql", "drift"),
+        },
+        rows=rows * FILES,
+        rounds=options.rounds,
+    )
+
+
+def _from_files(spark: SparkSession, frame: DataFrame, profile: Profile) -> Counts:
+    types = {field.name: field.dataType.simpleString() for field in frame.schema.fields}
+    return count_files(spark, frame.inputFiles(), profile, types=types, tasks=2)
+
+
+def _night(profile: Profile, counts: Counts) -> Verdicts:
+    night = Night(subject="bench", version="1", run_date=dt.date(2020, 1, 1))
+    return evaluate(profile, counts, night, Drift())
+
+
+def _scoring_pass(frame: DataFrame, profile: Profile | None) -> Counts | None:
+    """A linear model in a `mapInArrow`; with a profile it counts what it sees and carries the counts out."""
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as F
+
+    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from pyspark import TaskContext
+
+        counter = Counter(profile) if profile else None
+        for batch in batches:
+            matrix = np.column_stack([batch.column(name).to_numpy(zero_copy_only=False) for name in NUMBERS])
+            if counter:
+                counter.add(batch)
+            scores = pa.array(np.nan_to_num(matrix) @ np.ones(len(NUMBERS)))
+            yield pa.record_batch({"score": scores, "part": pa.nulls(len(batch), pa.binary())})
+        context = TaskContext.get()
+        part = counter.part(context.partitionId() if context else 0) if counter else None
+        yield pa.record_batch({"score": pa.nulls(1, pa.float64()), "part": pa.array([part], pa.binary())})
+
+    observation = Observation()
+    parts = F.collect_list("part").alias("parts")
+    harness.act(frame.mapInArrow(run, "score double, part binary").observe(observation, parts))
+    return merge(profile, map(bytes, observation.get["parts"])) if profile else None
+
+
+def _spark_sql(frame: DataFrame) -> None:
+    """Histogram edges, moments and nulls of every number in one aggregate; a group count for each text."""
+    from pyspark.sql import functions as F
+
+    twentieths = [j / 20 for j in range(1, 20)]
+    figures = [
+        figure
+        for name in NUMBERS
+        for figure in (
+            F.percentile_approx(name, twentieths), F.min(name), F.max(name), F.avg(name), F.stddev(name), F.count(name)
+        )
+    ]  # fmt: skip
+    frame.agg(*figures).collect()
+    for name in TEXTS:
+        frame.groupBy(name).count().collect()
+
+
+def _answers_equal(spark: SparkSession, frame: DataFrame, profile: Profile) -> bool:
+    """Three ways to count, and Spark SQL's answer for four columns of different types."""
+    from pyspark.sql import functions as F
+
+    files = _from_files(spark, frame, profile)
+    fused = _scoring_pass(frame, profile)
+    found = all(other and np.array_equal(files.rows, other.rows) for other in (count(frame, profile), fused))
+    for name in ("x0", "x7", "x8"):
+        cells, value = profile[name].cells, F.col(name)
+        assert isinstance(cells, NumericCells)
+        ends = [F.lit(end).cast(profile[name].type) for end in (cells.low, *cells.edges, cells.high)]
+        cell = sum((value > end).cast("int") for end in ends[1:]) + (value >= ends[0]).cast("int")
+        expected = {row[0]: row[1] for row in frame.where(value.isNotNull()).groupBy(cell).count().collect()}
+        got = files.of(name).rows
+        found &= all(got[i] == expected.get(i, 0) for i in range(len(ends) + 1))
+    top = profile["t4"].cells
+    assert isinstance(top, CategoricalCells)
+    groups = {row[0]: row[1] for row in frame.groupBy("t4").count().collect()}
+    return found and all(files.of("t4").rows[i] == groups.get(text, 0) for i, text in enumerate(top.top))
+
+
+if __name__ == "__main__":
+    harness.main(bench)
