@@ -108,9 +108,11 @@ def _native(files: list[str]) -> float:
     """As its own best user would: Arrow straight from the files, one float32 matrix, QuantileDMatrix."""
     import pyarrow.dataset as ds
     import xgboost
+    from pyarrow.fs import FileSystem
+
+    source = ds.dataset([FileSystem.from_uri(file)[1] for file in files], format="parquet")
 
     def part(name: str) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-        source = ds.dataset([file.removeprefix("file://") for file in files], format="parquet")
         rows = source.to_table(columns=[*FEATURES, "label"], filter=ds.field("split") == name)
         matrix = np.empty((rows.num_rows, len(FEATURES)), np.float32, order="F")
         for position, feature in enumerate(FEATURES):

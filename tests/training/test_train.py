@@ -144,6 +144,12 @@ def test_missing_flags_stay_zero_and_one_beside_scaled_numbers() -> None:
     assert set(np.unique(prepared[:, 3])) == {0.0, 1.0}
 
 
+def test_pipelined_booster_scores_on_one_thread_as_a_task_has_one_core() -> None:
+    booster = train.fit(model(preprocessing=PREPARED), dataset(text=True)).learnt.model[-1]
+    assert booster.n_jobs == 1
+    assert '"nthread":"1"' in booster.get_booster().save_config()
+
+
 # ------------------------------------------------------------------ bad input
 
 

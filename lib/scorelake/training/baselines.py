@@ -9,6 +9,7 @@ from scorelake.models import Task
 from scorelake.training.dataset import Dataset, Part, names
 from scorelake.training.fitted import Floats, Predict
 
+CONSTANT = "constant"
 _SAMPLE = 20_000
 _LEAVES = 16
 

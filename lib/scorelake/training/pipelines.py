@@ -34,6 +34,7 @@ def fit(spec: Model, data: Dataset) -> Learnt:
         watched = (prepare.transform(data.validation.frame()), data.validation.label)
         estimator.fit(columns, label, eval_set=[watched], verbose=False)
         details["rounds_used"] = _rounds_used(estimator)
+        estimator.set_params(n_jobs=1)  # scoring runs one task a core; threads of the trainer would fight there
     else:
         estimator.fit(columns, label)
     pipeline = Pipeline([("prepare", prepare), ("model", estimator)])

@@ -27,8 +27,7 @@ def fit(spec: Model, data: Dataset) -> Fitted:
     Same rows, same spec: bit-identical scores.
     """
     warnings = checks.check(data, spec.task)
-    needs_preparation = not _takes_numbers_as_they_are(spec) or bool(names(data.features, "category"))
-    learnt = pipelines.fit(spec, data) if needs_preparation else boosting.fit(spec, data)
+    learnt = learn(spec, data)
     scored = {name: _scored(learnt, data.parts[name]) for name in JUDGED}
     return Fitted(
         learnt=learnt,
@@ -43,6 +42,12 @@ def fit(spec: Model, data: Dataset) -> Fitted:
         replay=evidence.replay(learnt.predict, data.train, seed=spec.seed),
         warnings=warnings,
     )
+
+
+def learn(spec: Model, data: Dataset) -> Learnt:
+    """The fitted model alone, without judging it."""
+    needs_preparation = not _takes_numbers_as_they_are(spec) or bool(names(data.features, "category"))
+    return pipelines.fit(spec, data) if needs_preparation else boosting.fit(spec, data)
 
 
 def _takes_numbers_as_they_are(spec: Model) -> bool:
@@ -73,7 +78,7 @@ def _metrics(
 
 
 def _baselines(spec: Model, data: Dataset) -> dict[str, dict[str, dict[str, float | None]]]:
-    asked: dict[str, Predict] = {"constant": baselines.constant(data, spec.task)}
+    asked: dict[str, Predict] = {baselines.CONSTANT: baselines.constant(data, spec.task)}
     single = baselines.one_feature(data, spec.task, headline=spec.headline, seed=spec.seed)
     if single is not None:
         asked[f"one feature: {single[0]}"] = single[1]

@@ -1,0 +1,105 @@
+"""Signs that a model knows what it could not have known; each is a row of `ops.decisions`.
+
+A sign is a question to the team, not a proof, so most only warn. What a feature knew when is decided elsewhere: the
+point-in-time engine is checked by brute force on the team's own data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import date
+from itertools import repeat
+
+import numpy as np
+
+from scorelake import metrics
+from scorelake.decisions import Decision
+from scorelake.models import Model
+from scorelake.training import baselines
+from scorelake.training.dataset import Dataset, Part
+from scorelake.training.fitted import Fitted, Learnt
+
+GATE = "leakage"
+PASS, WARN, FAIL = "pass", "warn", "fail"
+
+MOST_OF_ONE_FEATURE = 0.95
+MOST_SHARED_ROWS = 0.01
+_SAMPLE = 20_000
+
+Learner = Callable[[Model, Dataset], Learnt]
+Sign = tuple[str, float | None, float, str, str]
+"""Metric, value, threshold, verdict, reason."""
+
+
+def check(spec: Model, data: Dataset, fitted: Fitted, learner: Learner, *, run_date: date) -> tuple[Decision, ...]:
+    """One row a check. `learner` trains once more, on shuffled labels and at most 20,000 rows a part."""
+    signs = [_one_feature(spec, data, fitted), _shared_rows(data), _shuffled_labels(spec, data, learner)]
+    return tuple(
+        Decision(GATE, spec.name, run_date, metric, value, threshold, verdict, reason)
+        for metric, value, threshold, verdict, reason in signs
+    )
+
+
+def _one_feature(spec: Model, data: Dataset, fitted: Fitted) -> Sign:
+    """How much of what the model gains over a constant, its best single feature gains alone."""
+    metric = f"share of {spec.headline} that one feature reaches"
+    single = next((name for name in fitted.baselines if name != baselines.CONSTANT), None)
+    model = fitted.metrics["test"][spec.headline].value
+    constant = fitted.baselines[baselines.CONSTANT]["test"][spec.headline]
+    alone = fitted.baselines[single]["test"][spec.headline] if single is not None else None
+    if model is None or constant is None or alone is None:
+        return metric, None, MOST_OF_ONE_FEATURE, WARN, "cannot be told from the test rows"
+    gain = metrics.better(spec.headline, model, constant)
+    if gain <= 0:
+        return metric, None, MOST_OF_ONE_FEATURE, PASS, "the model gains nothing over a constant"
+    share = metrics.better(spec.headline, alone, constant) / gain
+    reason = f"{single} alone reaches {share:.0%} of the model's gain over a constant"
+    return metric, share, MOST_OF_ONE_FEATURE, WARN if share > MOST_OF_ONE_FEATURE else PASS, reason
+
+
+def _shared_rows(data: Dataset) -> Sign:
+    """Share of test rows whose features all equal those of some train row. A few coarse features share honestly."""
+    known = set(_rows(data.train))
+    found = [row in known for row in _rows(data.test)]
+    share = sum(found) / len(found)
+    reason = f"{sum(found):,} of {len(found):,} test rows equal a train row in every feature"
+    verdict = WARN if share > MOST_SHARED_ROWS else PASS
+    return "share of test rows that train holds", share, MOST_SHARED_ROWS, verdict, reason
+
+
+def _rows(part: Part) -> Iterator[int]:
+    """A hash of each row's features; null equals null. Goes by chunks: the matrix is never copied as a whole."""
+    for first in range(0, len(part), _SAMPLE):
+        rows = slice(first, first + _SAMPLE)
+        numbers = np.ascontiguousarray(part.matrix[rows] + 0.0)  # -0.0 is 0.0
+        numbers[np.isnan(numbers)] = np.nan
+        columns = [values[rows] for values in part.categories.values()]
+        texts = zip(*columns, strict=True) if columns else repeat(())
+        for row, text in zip(numbers, texts, strict=False):
+            yield hash((row.tobytes(), text))
+
+
+def _shuffled_labels(spec: Model, data: Dataset, learner: Learner) -> Sign:
+    """Trained on labels that mean nothing, the model must do no better than a constant on honest ones."""
+    metric = f"{spec.headline} gain with shuffled labels"
+    parts = {name: part.take(np.arange(min(len(part), _SAMPLE))) for name, part in data.parts.items()}
+    generator = np.random.default_rng(spec.seed)
+    for name in ("train", "validation"):
+        parts[name] = replace(parts[name], label=generator.permutation(parts[name].label))
+    learnt = learner(spec, replace(data, parts=parts))
+    test = parts["test"]
+    gain = metrics.gains(
+        spec.task,
+        test.label,
+        learnt.predict(test),
+        baselines.constant(data, spec.task)(test),
+        seed=spec.seed,
+        rounds=spec.metrics.bootstrap,
+        confidence=0.99,
+        groups=test.entity,
+    )[spec.headline]
+    if gain.value is None or gain.low is None:
+        return metric, None, 0.0, WARN, "cannot be told from the test rows"
+    reason = f"gain over a constant {gain.value:.4g}, its 99% interval from {gain.low:.4g}; expected none"
+    return metric, gain.value, 0.0, FAIL if gain.low > 0 else PASS, reason
