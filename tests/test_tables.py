@@ -84,6 +84,34 @@ def test_a_database_source_needs_a_bounded_query_unless_it_delivers_everything()
         bronze(table="s", query=bounded, delivery="events", delivers="daily")
 
 
+@pytest.mark.parametrize(
+    ("source", "columns", "message"),
+    [
+        ({"path": "sales.csv"}, ["a STRING"], "path: every drop would be the same file"),
+        ({"path": "{run_date}/{hour}.csv"}, ["a STRING"], "path: only {run_date} may stand in braces"),
+        ({"path": "{run_date}.csv", "manifest": "m.csv"}, ["a STRING"], "manifest: every drop would be the same file"),
+        ({"encoding": "utf-16"}, ["a STRING"], "encoding: line ends cannot be found in utf-16"),
+        ({"encoding": "latin-11"}, ["a STRING"], "encoding: unknown: latin-11"),
+        ({"time_zone": "Mars/Olympus"}, ["a STRING"], "unknown time zone 'Mars/Olympus'"),
+        ({"optional": ["b"]}, ["a STRING"], "optional: no such column: b"),
+        ({}, ["a STRING", "b INT"], "csv has no types, so its columns are STRING: b"),
+    ],
+)
+def test_a_file_source_that_cannot_work_is_refused(source: dict[str, Any], columns: list[str], message: str) -> None:
+    described = {"kind": "csv", "path": "{run_date:%Y%m%d}/*.csv", "delivery": "events", "delivers": "daily"}
+    described |= {"starts": date(2024, 1, 1), **source}
+    with pytest.raises(ValidationError) as failure:
+        Bronze.model_validate({"name": "bronze.t", "description": "t", "columns": columns, "source": described})
+    assert message in str(failure.value)
+
+
+def test_the_order_of_a_drop_names_columns() -> None:
+    assert silver(deduplicate_by=["a", "t DESC"]).drop_order == [("a", False), ("t", True)]
+    for item, message in (("a DOWN", "expected a column"), ("gone DESC", "no such column: gone")):
+        with pytest.raises(ValidationError, match=message):
+            silver(deduplicate_by=[item])
+
+
 def test_a_label_table_has_keys_and_a_label() -> None:
     label = {"population": "p", "cutoffs": {"from": "2024-01-07", "to": "2024-01-31", "every": "7 days"}}
     label |= {"horizon": "28 days", "delay": "1 day"}

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from datetime import date
 from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, model_validator
 
-from scorelake.dates import Duration, check_delivers
+from scorelake.dates import ONE_DAY, Duration, check_delivers
 from scorelake.strict_yaml import Definition
 
 LAYERS = ("bronze", "silver", "gold")
@@ -95,6 +96,13 @@ ColumnDDL = Annotated[
 # ------------------------------------------------------------------ sources
 
 
+def check_zone(name: str) -> str:
+    """A zone that the time zone database knows; ValueError otherwise."""
+    if name not in available_timezones():
+        raise ValueError(f"unknown time zone {name!r}; expected a name such as America/New_York")
+    return name
+
+
 class Source(Definition):
     """Where drops come from and when. Drop D is what belongs to run date D, whenever it arrives."""
 
@@ -108,20 +116,42 @@ class Source(Definition):
         default="refuse", description="A column that the contract does not know: kept in `extra`, or refused."
     )
     optional: tuple[str, ...] = Field(default=(), description="Bronze columns that a drop may lack; null then.")
-    time_zone: str | None = Field(
+    time_zone: Annotated[str, AfterValidator(check_zone)] | None = Field(
         default=None, description="Zone of timestamps that carry none, e.g. America/New_York; without it, UTC."
     )
 
 
 class FileSource(Source):
-    """Files below the landing root. `{run_date}` in the path is the drop's date; patterns are allowed."""
+    """Files below the landing root. `{run_date}` in the path is the drop's date (`{run_date:%Y%m%d}` writes it
+    otherwise); `*`, `?`, `[...]` and `**` match; a folder stands for its files.
+    """
 
     kind: Literal["csv", "jsonl", "json", "parquet"]
     path: str = Field(description="Relative to landing.root, e.g. sales/{run_date}/*.csv; or an absolute URI.")
-    delimiter: str = ","
-    quote: str = '"'
+    delimiter: str = Field(default=",", min_length=1, max_length=1)
+    quote: str = Field(default='"', max_length=1, description="Doubled inside quotes; empty: nothing is quoted.")
     encoding: str = "UTF-8"
-    manifest: str | None = Field(default=None, description="Path of a manifest (file, bytes, rows) to check.")
+    manifest: str | None = Field(
+        default=None, description="CSV of file, bytes, rows and, if it likes, sha256: the drop is there when it is."
+    )
+
+    @model_validator(mode="after")
+    def _readable(self) -> FileSource:
+        for key, template in (("path", self.path), ("manifest", self.manifest or "")):
+            try:
+                first, second = (template.format(run_date=day) for day in (self.starts, self.starts + ONE_DAY))
+            except (KeyError, IndexError, ValueError):
+                raise ValueError(f"{key}: only {{run_date}} may stand in braces: {template}") from None
+            shows_the_present = self.delivers == "once" or self.delivery == "snapshot"
+            if template and first == second and not shows_the_present:
+                raise ValueError(f"{key}: every drop would be the same file; name its date with {{run_date}}")
+        try:
+            is_like_ascii = "\n".encode(self.encoding) == b"\n"
+        except LookupError:
+            raise ValueError(f"encoding: unknown: {self.encoding}") from None
+        if not is_like_ascii:
+            raise ValueError(f"encoding: line ends cannot be found in {self.encoding}; land the file as UTF-8")
+        return self
 
 
 class JdbcSource(Source):
@@ -272,6 +302,14 @@ class Bronze(Contract):
 
     source: AnySource
 
+    @model_validator(mode="after")
+    def _fits_the_source(self) -> Bronze:
+        self._require_columns("optional", self.source.optional)
+        typed = [column.name for column in self.columns if column.type != "string"]
+        if self.source.kind in ("csv", "jsonl", "json") and typed:
+            raise ValueError(f"{self.source.kind} has no types, so its columns are STRING: {', '.join(typed)}")
+        return self
+
 
 class Versioned(Contract):
     """A table whose rows have an identity, two clocks and a total order (semantics, section 2)."""
@@ -317,6 +355,20 @@ class Silver(Versioned):
     delete_when: str | None = Field(default=None, description="SQL condition on the columns: this version deletes.")
     max_quarantined: Share | None = Field(default=None, description="More than this share fails the slice.")
     allow_empty: bool = Field(default=False, description="A due date may bring no row.")
+
+    @property
+    def drop_order(self) -> list[tuple[str, bool]]:
+        """`deduplicate_by` as (column, whether the greatest comes first)."""
+        items = (item.split() for item in self.deduplicate_by)
+        return [(words[0], words[1:] != [] and words[1].lower() == "desc") for words in items]
+
+    @model_validator(mode="after")
+    def _known_order(self) -> Silver:
+        for item in self.deduplicate_by:
+            if re.fullmatch(r"\s*\w+(\s+(asc|desc))?\s*", item, re.IGNORECASE) is None:
+                raise ValueError(f"deduplicate_by: expected a column, then ASC or DESC, found {item!r}")
+        self._require_columns("deduplicate_by", tuple(name for name, _ in self.drop_order))
+        return self
 
 
 class Gold(Versioned):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import re
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
@@ -206,3 +207,32 @@ def test_folders_and_patterns_name_files(tmp_path: Path, template: str, name: st
 def test_snapshots_read_only_the_newest_date() -> None:
     assert drops.snapshots([D1, D2, D3], stored=[D1]) == drops.Snapshots(read=(D3,), kept=(D1,), lost=(D2,))
     assert drops.snapshots([D1], stored=[D1, D3]) == drops.Snapshots(read=(), kept=(D1,), lost=())
+
+
+def test_a_drop_is_there_when_its_manifest_is(tmp_path: Path) -> None:
+    landed(tmp_path, "2024-01-01/x.csv", "a,b\n")
+    table = contract("{run_date}/*.csv", manifest="{run_date}/manifest.csv")
+    assert found(table, tmp_path).missing == {D1: str(tmp_path / "2024-01-01/manifest.csv")}
+    landed(tmp_path, "2024-01-01/manifest.csv", "file,bytes,rows\nx.csv,4,0\n")
+    assert found(table, tmp_path).found == {D1: (str(tmp_path / "2024-01-01/x.csv"),)}
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        ("x.csv,8,1\n", ""),
+        ("x.csv,9,1\n", "bytes 8, expected 9"),
+        ("x.csv,8,2\n", "rows 1, expected 2"),
+        ("", "x.csv: it is not listed"),
+        ("x.csv,8,1\ny.csv,8,1\n", "y.csv of 2024-01-01 is listed in .* and not there"),
+        ("x.csv,many,1\n", "not a manifest"),
+    ],
+)
+def test_files_are_as_the_manifest_says(spark: SparkSession, tmp_path: Path, listed: str, message: str) -> None:
+    landed(tmp_path, "2024-01-01/x.csv", "a,b\n1,2\n")
+    landed(tmp_path, "2024-01-01/manifest.csv", f"file,bytes,rows\n{listed}")
+    table = contract("{run_date}/*.csv", manifest="{run_date}/manifest.csv")
+    problems = inspected(spark, table, tmp_path).problems()
+    assert bool(problems) == bool(message)
+    for error in problems.values():
+        assert re.search(message, str(error))

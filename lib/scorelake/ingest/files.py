@@ -10,10 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from scorelake.errors import ScorelakeError
-from scorelake.ingest.drops import Drops, Stamp, stamped
+from scorelake.ingest import manifest
+from scorelake.ingest.drops import Drops, Stamp, manifest_of, stamped
 from scorelake.ingest.landed import ERRORS, INSPECTED, LandedFile, Look, Reader, Rows
 from scorelake.ingest.records import Shape
 from scorelake.tables import Bronze, FileSource
@@ -56,8 +58,17 @@ def inspect(spark: SparkSession, contract: Bronze, drops: Drops, *, landing_root
         return Inspection(())
     look = Look(_reader(spark, contract))
     rows = _distributed(spark, files, look, INSPECTED).collect()
-    seen = {(row["run_date"], row["path"]): LandedFile(**row.asDict()) for row in rows}
-    return Inspection(tuple(seen[file.run_date, file.path] for file in files))
+    seen = sorted((LandedFile(**row.asDict()) for row in rows), key=lambda file: (file.run_date, file.path))
+    return Inspection(tuple(_as_listed(contract, seen, landing_root)))
+
+
+def _as_listed(contract: Bronze, files: Sequence[LandedFile], landing_root: str) -> Iterator[LandedFile]:
+    """The files of each date, checked against its manifest where the source has one."""
+    source = contract.source
+    for day, of_day in groupby(files, key=lambda file: file.run_date):
+        files_of_day = list(of_day)
+        place = manifest_of(source, landing_root, day) if isinstance(source, FileSource) else None
+        yield from files_of_day if place is None else manifest.checked(files_of_day, place, day)
 
 
 def read(spark: SparkSession, contract: Bronze, files: Sequence[LandedFile], stamp: Stamp) -> DataFrame:

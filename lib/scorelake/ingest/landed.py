@@ -23,7 +23,7 @@ ERRORS: dict[str, type[ScorelakeError]] = {
 }
 """What can be wrong with a file, by the name that stands in `LandedFile.problem`."""
 _BATCH_ROWS = 20_000
-_BATCH_BYTES = 32 << 20
+_BATCH_BYTES = 8 << 20
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class _OpenedText:
         self._records = parser(self._stream, file)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
-        return (_as_batch(group, self._schema) for group in _grouped(self._records))
+        return (_as_batch(group, self._schema) for group in _grouped(self._records, self._stream))
 
     def counts(self) -> Iterator[tuple[int, int]]:
         return ((1, int(record.raw is not None)) for record in self._records)
@@ -199,16 +199,15 @@ def _numbered(batches: Iterator[pa.RecordBatch], landed: LandedFile) -> Generato
 # ------------------------------------------------------------------ records and batches
 
 
-def _grouped(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Records in groups that are bounded by rows and, roughly, by bytes."""
+def _grouped(records: Iterable[Record], stream: storage.Fingerprinted) -> Iterator[list[Record]]:
+    """Records in groups that are bounded by rows and by the bytes of the file that they came from."""
     group: list[Record] = []
-    size = 0
+    start = stream.size
     for record in records:
         group.append(record)
-        size += len(record.raw) if record.raw is not None else 64 + sum(map(len, filter(None, record.values)))
-        if len(group) >= _BATCH_ROWS or size >= _BATCH_BYTES:
+        if len(group) >= _BATCH_ROWS or stream.size - start >= _BATCH_BYTES:
             yield group
-            group, size = [], 0
+            group, start = [], stream.size
     if group:
         yield group
 

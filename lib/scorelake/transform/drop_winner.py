@@ -5,21 +5,17 @@ Only rows that pass the implied rules compete; a row with a null in its keys is 
 
 from __future__ import annotations
 
-import re
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from scorelake.errors import ContractBroken
 from scorelake.tables import Silver, quoted
 from scorelake.transform.versions import comparable, has_null_key, newest_first
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-_ORDER = re.compile(r"\s*(\w+)(?:\s+(asc|desc))?\s*", re.IGNORECASE)
 
 
 def losers(frame: DataFrame, contract: Silver, flags: dict[str, str]) -> tuple[DataFrame, dict[str, str]]:
@@ -55,13 +51,6 @@ def losers(frame: DataFrame, contract: Silver, flags: dict[str, str]) -> tuple[D
 
 def _declared_order(contract: Silver) -> list[Column]:
     """`deduplicate_by` as columns: the first row in this order wins; nulls come last either way."""
-    order = []
     types = {column.name: column.type for column in contract.columns}
-    for item in contract.deduplicate_by:
-        match = _ORDER.fullmatch(item)
-        if match is None or match[1] not in types:
-            raise ContractBroken(f"{contract.name}: deduplicate_by {item!r}: expected a column, then ASC or DESC")
-        column = comparable(match[1], types[match[1]])
-        is_descending = (match[2] or "asc").lower() == "desc"
-        order.append(column.desc_nulls_last() if is_descending else column.asc_nulls_last())
-    return order
+    columns = [(comparable(name, types[name]), is_descending) for name, is_descending in contract.drop_order]
+    return [column.desc_nulls_last() if is_descending else column.asc_nulls_last() for column, is_descending in columns]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from scorelake.tables import Versioned, quoted
+from scorelake.tables import Silver, Versioned, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 def newest_first(contract: Versioned) -> list[Column]:
     """Latest available_at, then rule 3: event time, tie-break column, the other columns in order; nulls last.
 
-    Rows that are still equal are interchangeable.
+    Rows that are still equal are interchangeable, except that of two such rows a deletion counts.
     """
     stamps = ["available_at", *([contract.event_time] if contract.event_time else [])]
     names = dict.fromkeys((*stamps, *contract.total_order))
     types = {column.name: column.type for column in contract.columns}
-    return [comparable(name, types.get(name, "")).desc_nulls_last() for name in names]
+    order = [comparable(name, types.get(name, "")).desc_nulls_last() for name in names]
+    deletes = isinstance(contract, Silver) and contract.delete_when is not None
+    return [*order, F.col("is_deleted").desc()] if deletes else order
 
 
 def comparable(name: str, spark_type: str) -> Column:
