@@ -7,8 +7,8 @@ import datetime as dt
 import numpy as np
 import pytest
 
-from scorelake.drift.cells import AnyCells, CategoricalCells, ValueCells
-from scorelake.drift.compare import Comparison, compare, moments_now
+from scorelake.drift.cells import AnyCells, CategoricalCells, NumericCells, ValueCells
+from scorelake.drift.compare import Comparison, compare, moments_now, share_above
 from scorelake.drift.counts import CellTotals
 from scorelake.drift.profile import FeatureProfile
 from scorelake.drift.status import Status, Verdict, firing, is_muted, judge, worst
@@ -116,6 +116,14 @@ def test_equal_shares_give_the_reference_moments_and_a_shift_moves_them() -> Non
     mean, std = moments_now(compared([50, 50, 0, 0, 0], [0, 80, 0, 0, 0]))
     assert (mean, std) == (1.0, 0.0)
     assert moments_now(compared([50, 50, 0, 0, 0], [0, 0, 0, 0, 9])) == (None, None)
+
+
+def test_the_share_above_a_cut_takes_the_bin_that_holds_it_in_part() -> None:
+    bins = NumericCells(low=0.0, edges=(0.4,), high=1.0)
+    night = compared([0, 50, 50, 0, 0, 0], [0, 20, 60, 20, 0, 0], bins)
+    assert share_above(night, 0.55) == (pytest.approx(0.5 * 0.75), pytest.approx(0.6 * 0.75 + 0.2))
+    assert share_above(compared([50, 50, 0, 0, 0], [10, 30, 0, 0, 9]), 1.0) == (0.5, 0.75)
+    assert share_above(compared([5, 5, 0, 0, 0], [1, 3, 0, 0, 9], TOWNS), 1.0) is None
 
 
 def test_a_column_that_became_constant_is_noticed() -> None:

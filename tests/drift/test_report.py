@@ -50,7 +50,7 @@ def counted(profile: Profile, table: pa.Table) -> Counts:
 
 def judged(profile: Profile, counts: Counts, limits: Drift | None = None, day: int = 0) -> Verdicts:
     night = Night(subject=f"lapse {EVIL}", version="7", run_date=DAY + dt.timedelta(days=day), run_id="run-1")
-    return evaluate(profile, counts, night, limits or Drift(), importance={"x0": 1.0})
+    return evaluate(profile, counts, night, limits or Drift(), importance={"x0": 1.0}, cut=0.75)
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +127,10 @@ def test_a_column_that_cannot_be_compared_comes_before_what_moved(profile: Profi
     page = render(judged(profile, broken), Drift())
     assert headline(page).startswith("1 column could not be compared. 1 of 4 columns moved")
     assert page.index("column is gone") < page.index("All columns")
+
+
+def test_the_score_says_how_many_lie_above_the_cut(moved: Verdicts) -> None:
+    assert re.search(r"above the cut about <b>2[3-7]%</b>, was 2[3-7]%", render(moved, Drift()))
 
 
 def test_markup_in_names_and_categories_is_shown_not_run(moved: Verdicts) -> None:

@@ -19,6 +19,7 @@ from scorelake.drift.freeze import SEEN_LIMIT, Cutting
 from scorelake.drift.kernel import Counter, merge
 from scorelake.drift.profile import Family, FeatureProfile, Profile, Role
 from scorelake.errors import ContractBroken
+from scorelake.tables import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -144,7 +145,7 @@ def _facts(frame: DataFrame, ordered: Sequence[str], types: Mapping[str, str]) -
 
     wanted = [F.count(F.lit(1)).alias(_ROWS)]
     for name in ordered:
-        value = _finite(F.col(f"`{name}`"), types[name])
+        value = _finite(F.col(quoted(name)), types[name])
         wanted += [F.min(value).alias(f"{name} low"), F.max(value).alias(f"{name} high")]
         if _has_moments(types[name]):
             number = value.cast("int").cast("double") if types[name] == "boolean" else value.cast("double")
@@ -171,7 +172,7 @@ def _ranks(frame: DataFrame, texts: Sequence[str], segments: Sequence[str]) -> d
     if not named:
         return ranks
     pairs = [
-        F.struct(F.lit(key).alias("key"), F.col(f"`{name}`").cast("string").alias("text"))
+        F.struct(F.lit(key).alias("key"), F.col(quoted(name)).cast("string").alias("text"))
         for key, name in named.items()
     ]
     counted_texts = (
@@ -192,7 +193,7 @@ def _sample(frame: DataFrame, ordered: Sequence[str], *, rows: int, cutting: Cut
     """Values that edges come from: all rows of a small reference, else a sample of a fixed seed."""
     if not ordered:
         return {}
-    selected = frame.select(*[f"`{name}`" for name in ordered])
+    selected = frame.select(*[quoted(name) for name in ordered])
     if rows > cutting.sample_rows:
         selected = selected.sample(fraction=cutting.sample_rows / rows, seed=cutting.seed)
     table = selected.toArrow()

@@ -109,6 +109,24 @@ def moments_now(comparison: Comparison) -> tuple[float | None, float | None]:
     return feature.mean + means[1] - means[0], math.sqrt(max(feature.std**2 + spreads[1] - spreads[0], 0.0))
 
 
+def share_above(comparison: Comparison, cut: float) -> tuple[float, float] | None:
+    """Reference and current share of values of at least `cut`, as far as cells can tell: a bin that holds the cut
+    counts by the part of its width; None for texts and without rows."""
+    cells = comparison.feature.cells
+    if comparison.distance is None or not is_ordered(cells):
+        return None
+    if isinstance(cells, ValueCells):
+        parts = (np.array(cells.values, dtype=np.float64) * to_double(1, comparison.feature.type) >= cut).astype(float)
+    else:
+        ends = boundaries(cells) * to_double(1, comparison.feature.type)
+        widths = np.diff(ends)
+        inside = np.divide(ends[1:] - cut, widths, out=(ends[1:] >= cut).astype(float), where=widths > 0)
+        parts = np.concatenate([[0.0], np.clip(inside, 0, 1), [1.0]])
+    line = on_the_line(cells)
+    before, now = (float(measures.shares(shares[line]) @ parts) for shares in (comparison.p, comparison.q))
+    return before, now
+
+
 def _distance(feature: FeatureProfile, reference: CellTotals, current: CellTotals, alpha: float) -> Distance:
     n, m = reference.size, current.size
     eps = measures.epsilon(n, m)

@@ -17,6 +17,7 @@ from scorelake.drift.counts import Counts, zero
 from scorelake.drift.kernel import Counter, merge, problems
 from scorelake.drift.parquet import read
 from scorelake.drift.profile import Profile
+from scorelake.tables import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -34,7 +35,7 @@ def count(frame: DataFrame, profile: Profile, *, weight: str | None = None) -> C
     wanted = [name for name in profile.columns if name in types and name not in wrong]
     if not wanted:
         return zero(profile, wrong)
-    selected = frame.select(*[f"`{name}`" for name in dict.fromkeys([*wanted, *([weight] if weight else [])])])
+    selected = frame.select(*map(quoted, dict.fromkeys([*wanted, *([weight] if weight else [])])))
     return _collected(selected.mapInArrow(_frame_task(profile, weight), _PART), profile, wrong)
 
 

@@ -44,12 +44,14 @@ def evaluate(
     base: Counts | None = None,
     importance: Mapping[str, float] | None = None,
     history: Iterable[MetricRow] = (),
+    cut: float | None = None,
 ) -> Verdicts:
     """Judge every feature in every segment.
 
     `base` is what to compare with (the profile's own counts unless given). `history` are rows of earlier
     nights of the same subject, version and `against`; other and later ones are ignored, so that a re-run
-    answers the same. Counts of another profile make every feature an ERROR, never a number.
+    answers the same. `cut` is the score from which the model decides 1. Counts of another profile make
+    every feature an ERROR, never a number.
     """
     counts, base = _comparable(profile, counts), _comparable(profile, base or reference(profile))
     past = _past(history, night)
@@ -66,6 +68,7 @@ def evaluate(
                 limits=limits.limits(feature.name, column),
                 importance=importance or {},
                 past=past,
+                cut=cut if feature.role == "score" else None,
             )
             for segment in segments
             for feature in profile.features
@@ -118,6 +121,7 @@ def _case(
     limits: DriftLimits,
     importance: Mapping[str, float],
     past: Mapping[tuple[str, str], list[MetricRow]],
+    cut: float | None,
 ) -> Case:
     name, position = feature.name, counts.profile.segments.index(segment)
     problem = counts.problems.get(name) or base.problems.get(name)
@@ -128,6 +132,7 @@ def _case(
         limits=limits,
         problem=problem,
         importance=importance.get(name),
+        cut=cut,
         past=past.get((segment, name), []),
     )
 

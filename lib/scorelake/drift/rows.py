@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
 
-from scorelake.drift.compare import Comparison, moments_now
+from scorelake.drift.compare import Comparison, moments_now, share_above
 from scorelake.drift.labels import cell_labels
 from scorelake.drift.profile import OVERALL
 from scorelake.drift.status import UNCOUNTED, Status, Verdict, firing, is_muted, judge, worst
@@ -40,6 +40,7 @@ class Case:
     limits: DriftLimits
     problem: str | None
     importance: float | None
+    cut: float | None
     past: Sequence[MetricRow]
 
     @property
@@ -57,6 +58,7 @@ def metric_row(case: Case, adjusted_p: float | None, night: Night, limits: Drift
     level = firing(statuses, k=limits.k, n=limits.n)
     mute = case.limits.mute if is_muted(case.limits, night.run_date) else None
     mean, std = moments_now(comparison)
+    cut_shares = (case.cut is not None and share_above(comparison, case.cut)) or (None, None)
     return MetricRow(
         **_keys(night),
         segment=case.segment,
@@ -73,6 +75,8 @@ def metric_row(case: Case, adjusted_p: float | None, night: Night, limits: Drift
         mean=mean,
         std_reference=comparison.feature.std,
         std=std,
+        cut_share_reference=cut_shares[0],
+        cut_share=cut_shares[1],
         became_constant=comparison.became_constant,
         importance=case.importance,
         **_verdict(verdict),
@@ -177,7 +181,7 @@ _MEASURES = (
 _CELLS = ("null", "nan", "below", "above", "other", "unseen")
 _SHARES = tuple(name for cell in _CELLS for name in (f"{cell}_share_reference", f"{cell}_share"))
 _VERDICT = ("p_adjusted", "importance", "value", "threshold")
-_MOMENTS = ("mean_reference", "mean", "std_reference", "std")
+_MOMENTS = ("mean_reference", "mean", "std_reference", "std", "cut_share_reference", "cut_share")
 
 
 def _keys(night: Night) -> dict[str, Any]:

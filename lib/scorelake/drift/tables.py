@@ -106,6 +106,8 @@ class MetricRow:
     mean: Annotated[OptionalDouble, "tonight's, as far as cells can tell"]
     std_reference: OptionalDouble
     std: Annotated[OptionalDouble, "tonight's, as far as cells can tell"]
+    cut_share_reference: Annotated[OptionalDouble, "share of scores that the model's cut decides 1, about"]
+    cut_share: Annotated[OptionalDouble, "tonight's"]
     became_constant: Annotated[Flag, "all rows in one cell, unlike the reference"]
     importance: OptionalDouble
     status: Annotated[Text, "ERROR, ALERT, WARN, NO_DATA, INSUFFICIENT or OK"]
