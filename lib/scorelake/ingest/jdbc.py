@@ -146,7 +146,9 @@ class _Table:
             value = F.when(text.rlike("^[0-9]{4}-"), value)
         zone = self.source.time_zone
         if kind == "timestamp" and zone is not None:
-            return F.when(text.rlike("[ T].*([+-][0-9:]+|Z)$"), value).otherwise(F.to_utc_timestamp(value, zone))
+            utc = F.to_utc_timestamp(value, zone)
+            was_skipped = F.from_utc_timestamp(utc, zone) != value
+            return F.when(text.rlike("[ T].*([+-][0-9:]+|Z)$"), value).when(~was_skipped, utc)
         return value
 
     def _extra(self, bronze_names: Mapping[str, str]) -> Column:

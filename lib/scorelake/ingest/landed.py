@@ -77,7 +77,7 @@ class Reader:
 
     def opened(self, stream: IO[bytes], file: str) -> Opened:
         if self.source.kind == "parquet":
-            return _OpenedParquet(Parquet(self.shape, self.schema), stream, file)
+            return _OpenedParquet(Parquet(self.shape, self.schema, self.source.time_zone), stream, file)
         return _OpenedText(self._parser(), self.schema, stream, file)
 
     def _parser(self) -> Callable[[storage.Fingerprinted, str], Iterator[Record]]:
@@ -160,6 +160,8 @@ class Look:
             return replace(landed, problem=f"MissingInput: {landed.file}: it was listed and is gone; land it again")
         except (DamagedFile, ContractBroken) as error:
             return replace(landed, problem=f"{type(error).__name__}: {error}")
+        except OSError as error:
+            return replace(landed, problem=f"DamagedFile: {landed.file}: cannot be read: {error.strerror or error}")
         return replace(landed, bytes=size, sha256=digest, rows=rows, malformed=malformed)
 
 

@@ -1,10 +1,12 @@
 """Parquet with its own types: columns bind by name, integers may be narrower than the contract says, nothing else.
 
-Timestamps without a zone are read as UTC, or as local time of the source's declared zone.
+Timestamps without a zone are read as UTC, or as local time of the source's declared zone: of a time that the clocks
+showed twice, the first; a time that they skipped is no timestamp and breaks the contract.
 """
 
 from __future__ import annotations
 
+import json
 import struct
 from collections.abc import Iterator
 from typing import IO, TYPE_CHECKING, Any
@@ -24,9 +26,10 @@ class Parquet:
     `schema` holds the contract's columns with the Arrow types of their Spark types.
     """
 
-    def __init__(self, shape: Shape, schema: pa.Schema) -> None:
+    def __init__(self, shape: Shape, schema: pa.Schema, time_zone: str | None = None) -> None:
         self.shape = shape
         self.schema = schema
+        self.time_zone = time_zone or "UTC"
 
     def batches(self, stream: IO[bytes], file: str) -> Iterator[pa.RecordBatch]:
         """DamagedFile or ContractBroken when the file cannot be read to its end as the contract says."""
@@ -64,10 +67,23 @@ class Parquet:
         arrays = []
         for field in self.schema:
             array = columns.pop(field.name, None)
-            arrays.append(pa.nulls(batch.num_rows, field.type) if array is None else _cast(array, field, file))
+            arrays.append(pa.nulls(batch.num_rows, field.type) if array is None else self._cast(array, field, file))
         extra = pa.array(_extra(columns, batch.num_rows), pa.map_(pa.string(), pa.string()))
         schema = self.schema.append(pa.field("extra", extra.type))
         return pa.RecordBatch.from_arrays([*arrays, extra], schema=schema)
+
+    def _cast(self, array: pa.Array, field: pa.Field, file: str) -> pa.Array:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+        from pyarrow import types
+
+        try:
+            if types.is_timestamp(array.type) and array.type.tz is None and field.type.tz is not None:
+                array = pc.assume_timezone(array.cast(pa.timestamp("us")), self.time_zone, ambiguous="earliest")
+            return array.cast(field.type)
+        except pa.ArrowInvalid as error:
+            found = f"{file}: column {field.name} ({array.type}) holds values that are no {field.type}"
+            raise ContractBroken(found) from error
 
 
 def is_readable_as(found: pa.DataType, wanted: pa.DataType) -> bool:
@@ -96,19 +112,6 @@ def _is_text(kind: pa.DataType) -> bool:
     return kind in (pa.string(), pa.large_string(), pa.string_view())
 
 
-def _cast(array: pa.Array, field: pa.Field, file: str) -> pa.Array:
-    import pyarrow as pa
-    from pyarrow import types
-
-    try:
-        if types.is_timestamp(array.type) and array.type.tz is None:
-            array = array.cast(pa.timestamp("us")).cast(pa.timestamp("us", tz="UTC"))
-        return array.cast(field.type)
-    except pa.ArrowInvalid as error:
-        found = f"{file}: column {field.name} ({array.type}) holds values that are no {field.type}"
-        raise ContractBroken(found) from error
-
-
 def _extra(columns: dict[str, Any], rows: int) -> list[list[tuple[str, str | None]] | None]:
     if not columns:
         return [None] * rows
@@ -117,4 +120,7 @@ def _extra(columns: dict[str, Any], rows: int) -> list[list[tuple[str, str | Non
 
 
 def _as_text(value: Any) -> str | None:
+    """What has no plain text of its own is written as JSON."""
+    if isinstance(value, dict | list):
+        return json.dumps(value, default=str, ensure_ascii=False)
     return None if value is None else str(value)
