@@ -59,9 +59,6 @@ def bench(spark: SparkSession, options: harness.Options) -> harness.Report:
         grown = _growth(ours)
         cpu = harness.measure({"local": ours, "local_by_spark": by_spark, "native": native}, options.rounds)
     rows = int(options.scale * (TRAIN + VALIDATION + TEST))
-    if not options.rounds:
-        by_spark()
-        native()
     return harness.Report(
         bench="training",
         answers_equal=max(losses.values()) - min(losses.values()) < 1e-3,

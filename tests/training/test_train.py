@@ -144,6 +144,20 @@ def test_missing_flags_stay_zero_and_one_beside_scaled_numbers() -> None:
     assert set(np.unique(prepared[:, 3])) == {0.0, 1.0}
 
 
+def test_linear_regression_finds_the_coefficients_that_made_the_labels() -> None:
+    """y = 2 a + 0.3 b + 0.5 e with a and e standard normal and b uniform in 0..10, 7,200 minutes to learn from."""
+    generator = np.random.default_rng(0)
+    data = dataset("regression", rows=7_200)
+    parts = {}
+    for name, part in data.parts.items():
+        a, b, e = generator.normal(size=7_200), generator.uniform(0, 10, 7_200), generator.normal(size=7_200)
+        parts[name] = replace(part, matrix=np.column_stack([a, b, np.zeros(7_200)]), label=2 * a + 0.3 * b + 0.5 * e)
+    spec = model("regression", "sklearn.linear_model.LinearRegression", preprocessing={"numeric": {"impute": "mean"}})
+    fitted = train.fit(spec, replace(data, parts=parts))
+    assert fitted.learnt.model[-1].coef_[:2] == pytest.approx([2.0, 0.3], abs=0.02)
+    assert fitted.metrics["test"]["r2"].value == pytest.approx(0.95, abs=0.01)
+
+
 def test_pipelined_booster_scores_on_one_thread_as_a_task_has_one_core() -> None:
     booster = train.fit(model(preprocessing=PREPARED), dataset(text=True)).learnt.model[-1]
     assert booster.n_jobs == 1

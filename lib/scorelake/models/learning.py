@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from math import prod
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
@@ -119,11 +120,51 @@ class Preprocessing(Definition):
     categorical: CategoricalSteps | None = Field(default=None, description="Needed as soon as a feature is a string.")
 
 
+Scalar = bool | int | float | str | None
+
+
+class Range(Definition):
+    """Numbers from low to high, both inclusive; whole ones when both bounds are; even in the logarithm with `log`."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+
+    @model_validator(mode="after")
+    def _rising(self) -> Range:
+        if self.high <= self.low or (self.log and self.low <= 0):
+            raise ValueError(f"expected low < high (above 0 with log), found {self.low} to {self.high}")
+        return self
+
+
+class Search(Definition):
+    """Parameters tried on validation by the headline metric; what wins replaces `algorithm.params`.
+
+    random: `trials` draws from lists and ranges. grid: every combination of lists.
+    """
+
+    method: Literal["random", "grid"] = "random"
+    trials: int = Field(default=20, ge=2, le=1000, description="How many draws; a grid may not hold more.")
+    params: dict[str, Range | tuple[Scalar, ...]] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _finite(self) -> Search:
+        lists = [values for values in self.params.values() if isinstance(values, tuple)]
+        if not all(lists):
+            raise ValueError("params: a list of values is empty")
+        if self.method == "grid":
+            if len(lists) < len(self.params):
+                raise ValueError("a grid needs lists; ranges need method: random")
+            if (size := prod(map(len, lists))) > self.trials:
+                raise ValueError(f"the grid holds {size} combinations, more than trials: {self.trials}")
+        return self
+
+
 class Algorithm(Definition):
     """`xgboost`, or the class path of a scikit-learn estimator from the allow-list."""
 
     name: str
-    params: dict[str, bool | int | float | str | None] = Field(
+    params: dict[str, Scalar] = Field(
         default={}, description="In the library's own words, e.g. max_depth: 6; seeds and threads are set for you."
     )
     rounds: int = Field(default=300, ge=1, description="Trees at most (xgboost).")
@@ -131,12 +172,14 @@ class Algorithm(Definition):
         default=30, ge=1, description="Stop when validation has not improved for so many rounds (xgboost)."
     )
 
+    search: Search | None = None
+
     @model_validator(mode="after")
     def _allowed(self) -> Algorithm:
         if self.name not in ALGORITHMS:
             raise ValueError(f"algorithm {self.name!r} is not on the allow-list: {', '.join(ALGORITHMS)}")
         own = {"seed", "random_state", "n_jobs", "nthread", "objective", "num_class", "eval_metric", "verbosity"}
-        taken = sorted(own & set(self.params))
+        taken = sorted(own & {*self.params, *(self.search.params if self.search else ())})
         if taken:
             raise ValueError(f"params: {', '.join(taken)} follows from the model file (task, metrics, seed)")
         only_boosting = sorted({"rounds", "early_stopping_rounds"} & self.model_fields_set)

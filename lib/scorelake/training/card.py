@@ -60,9 +60,10 @@ def _sections(spec: Model, fitted: Fitted, facts: Mapping[str, str]) -> Iterator
 
 
 def _origin(spec: Model, fitted: Fitted) -> list[tuple[str, str]]:
-    params = ", ".join(f"{name}={value}" for name, value in spec.algorithm.params.items()) or "defaults"
+    params = ", ".join(f"{name}={value}" for name, value in fitted.params.items()) or "defaults"
     details = [(name.replace("_", " "), str(value)) for name, value in fitted.learnt.details.items()]
-    return [("algorithm", spec.algorithm.name), ("parameters", params), ("seed", str(spec.seed)), *details]
+    searched = [("searched", f"{len(fitted.trials)} sets of parameters, judged on validation")] if fitted.trials else []
+    return [("algorithm", spec.algorithm.name), ("parameters", params), *searched, ("seed", str(spec.seed)), *details]
 
 
 def _split(spec: Model) -> str:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scorelake.metrics import Estimate
-from scorelake.training.dataset import Feature, Part
+from scorelake.models import Model, Scalar
+from scorelake.training.dataset import Dataset, Feature, Part
 
 Floats = NDArray[np.float64]
 Predict = Callable[[Part], Floats]
@@ -28,6 +29,9 @@ class Learnt:
     details: Mapping[str, float | int | str] = field(default_factory=dict)
 
 
+Learner = Callable[[Model, Dataset], Learnt]
+
+
 @dataclass(frozen=True)
 class Scored:
     """Labels and scores of a part that the model did not learn from; `entity` groups rows for intervals."""
@@ -35,6 +39,14 @@ class Scored:
     label: Floats = field(repr=False)
     score: Floats = field(repr=False)
     entity: NDArray[np.int64] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One set of searched parameters and the headline metric it reached on validation; None if it could not."""
+
+    params: Mapping[str, Scalar]
+    value: float | None
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,8 @@ class Fitted:
     """A trained model with its record.
 
     `metrics` by part and name; `baselines` by baseline, part and name; `importance` by feature: by how much the
-    headline metric gets worse on validation when the feature is shuffled, greatest first.
+    headline metric gets worse on validation when the feature is shuffled, greatest first. `params` are the
+    algorithm's, after a search those that won it.
     """
 
     learnt: Learnt
@@ -73,6 +86,8 @@ class Fitted:
     importance: Mapping[str, float]
     replay: Replay = field(repr=False)
     warnings: tuple[str, ...] = ()
+    params: Mapping[str, Scalar] = field(default_factory=dict)
+    trials: tuple[Trial, ...] = ()
 
     @property
     def feature_names(self) -> list[str]:

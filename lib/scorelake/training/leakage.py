@@ -6,7 +6,7 @@ point-in-time engine is checked by brute force on the team's own data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import date
 from itertools import repeat
@@ -18,7 +18,7 @@ from scorelake.decisions import Decision
 from scorelake.models import Model
 from scorelake.training import baselines
 from scorelake.training.dataset import Dataset, Part
-from scorelake.training.fitted import Fitted, Learnt
+from scorelake.training.fitted import Fitted, Learner
 
 GATE = "leakage"
 PASS, WARN, FAIL = "pass", "warn", "fail"
@@ -27,7 +27,6 @@ MOST_OF_ONE_FEATURE = 0.95
 MOST_SHARED_ROWS = 0.01
 _SAMPLE = 20_000
 
-Learner = Callable[[Model, Dataset], Learnt]
 Sign = tuple[str, float | None, float, str, str]
 """Metric, value, threshold, verdict, reason."""
 

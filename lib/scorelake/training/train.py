@@ -8,7 +8,7 @@ from typing import Literal
 from scorelake import metrics
 from scorelake.metrics import Estimate
 from scorelake.models import Model, NumericSteps
-from scorelake.training import baselines, boosting, checks, evidence, pipelines
+from scorelake.training import baselines, boosting, checks, evidence, pipelines, search
 from scorelake.training.dataset import Dataset, Part, names
 from scorelake.training.fitted import Fitted, Learnt, Predict, Scored
 
@@ -27,6 +27,7 @@ def fit(spec: Model, data: Dataset) -> Fitted:
     Same rows, same spec: bit-identical scores.
     """
     warnings = checks.check(data, spec.task)
+    spec, trials = search.best(spec, data, learn)
     learnt = learn(spec, data)
     scored = {name: _scored(learnt, data.parts[name]) for name in JUDGED}
     return Fitted(
@@ -41,6 +42,8 @@ def fit(spec: Model, data: Dataset) -> Fitted:
         ),
         replay=evidence.replay(learnt.predict, data.train, seed=spec.seed),
         warnings=warnings,
+        params=spec.algorithm.params,
+        trials=trials,
     )
 
 
