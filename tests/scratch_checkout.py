@@ -63,7 +63,7 @@ class Checkout:
     def jars(self) -> Path:
         return self.venv / PACKAGES.relative_to(sys.prefix) / "pyspark" / "jars"
 
-    def run(self, *words: str, cwd: Path | None = None, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+    def run(self, *words: str, cwd: Path | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
         process = self.start(*words, cwd=cwd)
         try:
             out, err = process.communicate(timeout=timeout)

@@ -44,7 +44,7 @@ class FirstRuns:
 def first_runs(tmp_path_factory: pytest.TempPathFactory) -> FirstRuns:
     checkout = with_packages(tmp_path_factory.mktemp("first"))
     both = [checkout.start("bench", "ready") for _ in range(2)]
-    return FirstRuns(checkout, [process.communicate(timeout=120) for process in both])
+    return FirstRuns(checkout, [process.communicate(timeout=600) for process in both])
 
 
 @pytest.fixture
