@@ -26,7 +26,11 @@ def test_a_range_holds_both_ends() -> None:
 
 def test_chunks_cover_a_range_in_order_without_overlap() -> None:
     dates = RunDates(date(2024, 1, 1), date(2024, 1, 5))
-    assert [str(chunk) for chunk in dates.chunks(2)] == ["2024-01-01..2024-01-02", "2024-01-03..2024-01-04", "2024-01-05"]
+    assert [str(chunk) for chunk in dates.chunks(2)] == [
+        "2024-01-01..2024-01-02",
+        "2024-01-03..2024-01-04",
+        "2024-01-05",
+    ]
     assert list(dates.chunks(99)) == [dates]
 
 

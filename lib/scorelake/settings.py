@@ -54,7 +54,7 @@ class FeastSettings(Definition):
 
 class Limits(Definition):
     local_matrix_bytes: int = Field(default=4 * 2**30, gt=0)
-    range_chunk_days: int = Field(default=92, gt=0, description="Dates that one commit of a range writes at most.")
+    range_chunk_days: int = Field(default=366, gt=0, description="Dates that one commit of a range writes at most.")
 
 
 class Settings(Definition):

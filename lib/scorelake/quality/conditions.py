@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
-from functools import partial, reduce
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 from scorelake.errors import ExpectationRaised
@@ -37,8 +37,7 @@ def row_rules(frame: DataFrame, expectations: Sequence[Expectation], dates: Sequ
     asked = [_Asked.of(expectation, names, slices) for expectation in expectations]
     conditions = _conditions(slices, [each for each in asked if each.metric not in UNIQUENESS], dates)
     rules = [_rule(slices, each, conditions) for each in asked]
-    for rule in rules:
-        _require_analysable(judged, rule)
+    _require_analysable(judged, rules)
     return rules
 
 
@@ -110,22 +109,27 @@ def _rule(slices: Slices, asked: _Asked, conditions: Mapping[str, Column]) -> Ru
         scope,
         considered,
         expectation=expectation,
-        evidence=partial(_evidence, expectation, slices.engine),
+        evidence=_evidence(expectation, slices.engine),
     )
 
 
-def _evidence(expectation: Expectation, engine: Any, count: Count) -> Any:
-    """GX's own judgement of the counts, `mostly` and empty slices included; it holds no values of rows."""
+def _evidence(expectation: Expectation, engine: Any) -> Callable[[Count], Any]:
+    """GX's own judgement of counts, `mostly` and empty slices included; it holds no values of rows."""
     gx = built(expectation)
     needed = gx.get_validation_dependencies(execution_engine=engine, runtime_configuration=dict(WITHOUT_VALUES))
-    known = {
-        "table.row_count": count.rows,
-        NULLS: count.rows - count.considered,
-        f"{gx.map_metric}{KEPT}": count.considered,
-        f"{gx.map_metric}{UNEXPECTED}": count.unexpected,
-    }
-    metrics: dict[Any, Any] = {metric.id: known.get(name, []) for name, metric in needed.metric_configurations.items()}
-    return gx.metrics_validate(metrics, runtime_configuration=dict(WITHOUT_VALUES), execution_engine=engine)
+    wanted = {name: metric.id for name, metric in needed.metric_configurations.items()}
+
+    def judge(count: Count) -> Any:
+        known = {
+            "table.row_count": count.rows,
+            NULLS: count.rows - count.considered,
+            f"{gx.map_metric}{KEPT}": count.considered,
+            f"{gx.map_metric}{UNEXPECTED}": count.unexpected,
+        }
+        metrics: dict[Any, Any] = {id_: known.get(name, []) for name, id_ in wanted.items()}
+        return gx.metrics_validate(metrics, runtime_configuration=dict(WITHOUT_VALUES), execution_engine=engine)
+
+    return judge
 
 
 def _counted(gx: Any, slices: Slices, subject: str) -> dict[str, Any]:
@@ -212,11 +216,15 @@ def _condition(asked: _Asked) -> Any:
     )
 
 
-def _require_analysable(frame: DataFrame, rule: Rule) -> None:
-    """Let Spark resolve names and types of one rule, so that a wrong one is named."""
+def _require_analysable(frame: DataFrame, rules: Sequence[Rule]) -> None:
+    """Let Spark resolve names and types of all rules at once; where it cannot, the first wrong one is named."""
     from pyspark.errors import PySparkException
 
     try:
-        _ = frame.select(rule.failed.alias("failed")).schema
+        _ = frame.select(*(rule.failed.alias(f"rule_{n}") for n, rule in enumerate(rules))).schema
     except PySparkException as error:
-        raise raised(rule.name, error) from error
+        if len(rules) == 1:
+            raise raised(rules[0].name, error) from error
+        for rule in rules:
+            _require_analysable(frame, [rule])
+        raise

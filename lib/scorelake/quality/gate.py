@@ -125,7 +125,7 @@ class Gate:
         rows = addressable(_flagged(frame, self.settling))
         for rule in self.tally.rules:
             try:
-                rows.select(F.max(rule.failed)).collect()
+                rows.select(rule.failed.alias("failed")).agg(F.max("failed")).collect()
             except PySparkException as found:
                 return raised(rule.name, found)
         return error
@@ -201,6 +201,8 @@ def _flagged(frame: DataFrame, settling: Sequence[Rule]) -> DataFrame:
 
 
 def _of_slices(frame: DataFrame, verdicts: Iterable[Verdict]) -> DataFrame:
+    """The rows of the slices that are not refused; nearly always that is all of them, and costs nothing."""
     from pyspark.sql import functions as F
 
-    return frame.where(F.col(SLICE_COLUMN).isin([verdict.run_date for verdict in verdicts if not verdict.refused]))
+    refused = [verdict.run_date for verdict in verdicts if verdict.refused]
+    return frame.where(~F.col(SLICE_COLUMN).isin(refused)) if refused else frame

@@ -15,19 +15,19 @@ FLOOR = "at least one accepted row"
 
 
 def row_result(rule: Rule, count: Count) -> Result:
-    """The result of a rule of row level; `mostly` and empty slices are judged by GX."""
+    """The result of a rule of row level. Where rows failed, GX judges (`mostly`); where none did, there is no doubt."""
     if rule.evidence is None or rule.expectation is None:
         return Result(rule.name, rule.action, not count.unexpected, count.rows, count.considered, count.unexpected)
-    found = rule.evidence(count).to_json_dict()
+    evidence = rule.evidence
     return Result(
         rule.name,
         rule.action,
-        bool(found["success"]),
+        not count.unexpected or bool(evidence(count).success),
         count.rows,
         count.considered,
         count.unexpected,
         mostly=float(rule.expectation.kwargs.get("mostly", 1.0)),
-        gx=found,
+        evidence=lambda: evidence(count).to_json_dict(),
     )
 
 
@@ -40,7 +40,7 @@ def table_result(expectation: Expectation, found: Mapping[str, Any], personal: C
         expectation.action,
         bool(found["success"]),
         observed=shown["result"].get("observed_value"),
-        gx=shown,
+        evidence=lambda: shown,
     )
 
 

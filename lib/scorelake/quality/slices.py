@@ -15,8 +15,11 @@ from scorelake.tables import SLICE_COLUMN
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-_DATA_FREE = (".condition", ".map", "table.columns", "table.column_types", "table.column_count")
-"""Metrics that GX derives without reading rows."""
+_NOT_OF_ROWS = (
+    *(".condition", ".map", "table.columns", "table.column_types", "table.column_count"),
+    *("table.row_count", "table.row_count.aggregate_fn"),
+)
+"""Metrics that no value of a row enters; GX asks for the row count beside every condition, which does not use it."""
 
 
 @cache
@@ -47,8 +50,8 @@ def _engine_class() -> Any:
         def resolve_metric_bundle(self, metric_fn_bundle: Iterable[Any]) -> dict[Any, Any]:
             wanted = list(metric_fn_bundle)
             day = self.current
-            if day is None:
-                return dict(super().resolve_metric_bundle(wanted))
+            if day is None:  # conditions alone are asked for: what GX wants to count beside them is never read
+                return dict.fromkeys(each.metric_configuration.id for each in wanted)
             domains: dict[Any, list[Any]] = {}
             for each in wanted:
                 if each.metric_configuration.id not in self.aggregates:
@@ -111,7 +114,7 @@ class Slices:
         names = {edge.left.metric_name for edge in graph.edges} | {
             edge.right.metric_name for edge in graph.edges if edge.right is not None
         }
-        return any(not name.endswith(_DATA_FREE) for name in names)
+        return any(not name.endswith(_NOT_OF_ROWS) for name in names)
 
     def _calculator(self) -> Any:
         from great_expectations.validator.metrics_calculator import MetricsCalculator

@@ -50,7 +50,7 @@ class Tally:
 
     @property
     def words(self) -> list[str]:
-        total = 1 + sum(len(_answers(rule)) for rule in self.rules)
+        total = 1 + sum(_width(rule) for rule in self.rules)
         return [f"answers_{number}" for number in range(-(-total // _BITS))]
 
     def moved(self) -> Column:
@@ -87,7 +87,7 @@ class Tally:
         bits = [
             F.sum(F.when(_bit(at), F.col("count")).otherwise(0)).alias(f"bit_{at}")
             for rule, first in zip(self.rules, self._positions(), strict=True)
-            for at in range(first, first + len(_answers(rule)))
+            for at in range(first, first + _width(rule))
         ]
         rows = patterns.groupBy(SLICE_COLUMN).agg(*sums, *bits).collect()
         return {row[SLICE_COLUMN]: self._slice_count(row.asDict()) for row in rows}
@@ -101,7 +101,7 @@ class Tally:
         for rule, at in zip(self.rules, self._positions(), strict=True):
             whole = row["rows"] if rule.expectation is None else row["judged"]
             scope = whole if rule.scope is None else row[f"bit_{at + 1}"]
-            last = at + len(_answers(rule)) - 1
+            last = at + _width(rule) - 1
             counts[rule.name] = Count(scope, scope if rule.considered is None else row[f"bit_{last}"], row[f"bit_{at}"])
         return SliceCount(row["rows"], row["judged"], row["moved"], counts)
 
@@ -110,8 +110,13 @@ class Tally:
         positions, at = [], 1
         for rule in self.rules:
             positions.append(at)
-            at += len(_answers(rule))
+            at += _width(rule)
         return positions
+
+
+def _width(rule: Rule) -> int:
+    """How many answers a rule gives."""
+    return 1 + (rule.scope is not None) + (rule.considered is not None)
 
 
 def _answers(rule: Rule) -> Sequence[Column]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -19,8 +19,7 @@ class Result:
 
     `rows` are those the rule speaks of, `evaluated` those it could decide (the denominator of `mostly`), `unexpected`
     those that failed; all three are null for a table-level expectation, whose `observed` is GX's observed value.
-    `observed` is null where a personal column is judged. `gx` is GX's own validation result as plain data, without
-    values of rows; it is empty for the engine's own rules.
+    `observed` is null where a personal column is judged.
     """
 
     rule: str
@@ -31,7 +30,15 @@ class Result:
     unexpected: int | None = None
     mostly: float = 1.0
     observed: object = None
-    gx: Mapping[str, Any] = field(default_factory=dict)
+    evidence: Callable[[], Mapping[str, Any]] = field(default=dict, repr=False, compare=False)
+
+    @property
+    def gx(self) -> Mapping[str, Any]:
+        """GX's own validation result as plain data, without values of rows; empty for the engine's own rules.
+
+        Made when it is asked for: a year of slices has thousands of them, and few are ever shown.
+        """
+        return self.evidence()
 
     @property
     def share(self) -> float | None:

@@ -176,6 +176,7 @@ class Lake:
             .write.format("delta")
             .mode("overwrite")
             .option("replaceWhere", condition)
+            .option("optimizeWrite", "true")  # a year of slices is a file a slice, not a file a slice and task
             .option("userMetadata", mark.to_json())
         )
         before = self.version(name)

@@ -39,10 +39,12 @@ class ModelRegistry:
 
     def register(self, name: str, bundle: Bundle, record: Record) -> str:
         """The new version's number, alias `challenger`. A failure leaves a FAILED run and no version."""
-        run = self.client.create_run(self._experiment(name), run_name=name, tags=dict(record.tags))
-        run_id = run.info.run_id
+        experiment = self._experiment(name)
+        run_id = self.client.create_run(experiment, run_name=name, tags=dict(record.tags)).info.run_id
         try:
             self._log(run_id, record)
+            for number, trial in enumerate(record.trials, start=1):
+                self._log_trial(experiment, run_id, f"trial {number}", trial)
             with tempfile.TemporaryDirectory(prefix="scorelake-model-") as scratch:
                 folder = Path(scratch) / "model"
                 digest = model_files.write(bundle, folder)
@@ -176,6 +178,12 @@ class ModelRegistry:
         now = int(time.time() * 1000)
         metrics = [Metric(key, value, now, 0) for key, value in record.metrics.items()]
         self.client.log_batch(run_id, metrics, [Param(key, value) for key, value in record.params.items()])
+
+    def _log_trial(self, experiment: str, parent: str, name: str, trial: Record) -> None:
+        tags = {**trial.tags, "mlflow.parentRunId": parent}
+        run_id = self.client.create_run(experiment, run_name=name, tags=tags).info.run_id
+        self._log(run_id, trial)
+        self.client.set_terminated(run_id, "FINISHED")
 
     def _upload(self, name: str, folder: Path, run_id: str, tags: Mapping[str, str], description: str) -> str:
         from mlflow.exceptions import MlflowException

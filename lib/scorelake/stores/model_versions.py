@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Record:
-    """What the MLflow run of a training keeps: parameters as text, metrics as '<part>.<metric>', tags as text."""
+    """What the MLflow run of a training keeps: parameters as text, metrics as '<part>.<metric>', tags as text.
+
+    `trials` become nested runs, e.g. the sets of parameters that a search tried.
+    """
 
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     description: str = ""
+    trials: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True)

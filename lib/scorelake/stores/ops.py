@@ -47,7 +47,7 @@ def record_decisions(lake: Lake, decisions: Sequence[Decision]) -> None:
     """Commit what gates judged, before the step acts on it; a repeated commit of the same run replaces itself."""
     if not decisions:
         return
-    lake.create(DECISIONS, DECISION_COLUMNS, partitioned_by=["run_date"], comment="What every gate judged, and why.")
+    lake.create(DECISIONS, DECISION_COLUMNS, partitioned_by=["gate"], comment="What every gate judged, and why.")
     run_id, now = runs.run_id(), runs.wall_clock()
     rows = [(*astuple(decision), run_id, now) for decision in decisions]
     frame = lake.spark.createDataFrame(rows, ", ".join(column.ddl for column in DECISION_COLUMNS))

@@ -1,0 +1,177 @@
+"""A whole night on definitions that the platform has never seen: the shop, through every job."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from pyspark.sql import functions as F
+
+from jobs import build_features, ingest_bronze, maintain_tables, run_nightly, score_batch
+from scorelake import digests
+from scorelake.dates import RunDates
+from scorelake.errors import MissingInput
+from scorelake.nightly import checks
+from scorelake.stores.lake import columns_of
+from tests.shop.night import NIGHTS, TRAINED_AT, Shop, settings_in
+
+if TYPE_CHECKING:
+    from datetime import date
+
+SILVER = ("sales", "events", "customers")
+
+
+def counted(shop: Shop, table: str, day: str = "run_date") -> dict[date, int]:
+    return {row[0]: row[1] for row in shop.lake.read(table).groupBy(day).count().collect()}
+
+
+def test_every_step_ends_well(shop: Shop) -> None:
+    assert {name: (outcome.exit_code, outcome.failed) for name, outcome in shop.outcomes.items()} == dict.fromkeys(
+        shop.outcomes, (0, ())
+    )
+
+
+def test_definitions_have_no_mistake(shop: Shop) -> None:
+    assert checks.thorough(shop.settings) == []
+
+
+def test_rows_of_landed_files_are_rows_of_bronze(shop: Shop) -> None:
+    marks = shop.lake.marks("bronze.sales", "ingest_bronze")
+    recorded = {name: rows for _, mark in marks.values() for name, (_, _, rows) in mark.notes["files"].items()}
+    stored = shop.lake.read("bronze.sales").groupBy("source_file").count().collect()
+    assert {row["source_file"]: row["count"] for row in stored} == {k: n for k, n in recorded.items() if n}
+
+
+@pytest.mark.parametrize("table", SILVER)
+def test_accepted_and_quarantined_rows_are_those_of_bronze(shop: Shop, table: str) -> None:
+    place = ["run_date", "source_file", "source_row"]
+    bronze = shop.lake.read(f"bronze.{table}").select(place)
+    kept = shop.lake.read(f"silver.{table}").select(place)
+    rejected = shop.lake.read(f"quarantine.{table}").select(place)
+    both = kept.unionAll(rejected)
+    assert bronze.exceptAll(both).isEmpty()
+    assert both.exceptAll(bronze).isEmpty()
+
+
+def test_bad_rows_are_kept_with_what_is_wrong_with_them(shop: Shop) -> None:
+    rejected = shop.lake.read("quarantine.sales")
+    reasons = {reason for row in rejected.select("reasons").collect() for reason in row["reasons"]}
+    assert any("parses as" in reason for reason in reasons)
+    assert "malformed" in reasons
+    assert rejected.where("raw IS NOT NULL").count() >= 1
+
+
+def test_every_entity_has_features_and_a_score_every_night(shop: Shop) -> None:
+    features = counted(shop, "features.shop_v1")
+    assert set(features) == set(NIGHTS)
+    for model in ("churn", "next_spend"):
+        assert counted(shop, f"scores.{model}", "score_date") == features
+        served = shop.lake.read(f"scores.{model}").where("served")
+        assert served.count() == sum(features.values())
+        assert served.select("model_version").distinct().count() == 1
+
+
+def test_a_binary_score_is_a_probability_with_bucket_and_decision(shop: Shop) -> None:
+    rows = shop.lake.read("scores.churn")
+    wrong = rows.where("score < 0 OR score > 1 OR decision <> CAST(score >= 0.5 AS INT) OR bucket NOT BETWEEN 1 AND 5")
+    assert wrong.isEmpty()
+    best = rows.groupBy("score_date", "bucket").agg(F.min("score").alias("low"), F.max("score").alias("high"))
+    for one, two in ((1, 2), (4, 5)):
+        pairs = best.alias("a").join(best.alias("b"), on="score_date")
+        assert pairs.where(f"a.bucket = {one} AND b.bucket = {two} AND a.low < b.high").isEmpty()
+
+
+def test_scores_meet_their_labels_once_these_are_known(shop: Shop) -> None:
+    rows = shop.lake.read("monitoring.performance").where("model_name = 'churn' AND metric = 'auc'").collect()
+    by_night = {row["score_date"]: row for row in rows}
+    assert NIGHTS.first in by_night
+    assert by_night[NIGHTS.first]["rows"] > 20
+    assert by_night[NIGHTS.first]["value"] > 0.6
+    assert any("immature" in note for note in shop.outcomes["nights"].notes)
+
+
+def test_drift_of_every_night_is_on_record_and_on_a_page(shop: Shop) -> None:
+    whole = shop.lake.read("monitoring.drift_metrics").where("feature = '*'")
+    assert {(row["subject"], row["run_date"]) for row in whole.collect()} == {
+        (model, day) for model in ("churn", "next_spend") for day in NIGHTS
+    }
+    counts = shop.lake.read("monitoring.drift_counts").where("segment = 'all' AND feature = 'score'")
+    by_night = counts.groupBy("subject", "run_date").agg(F.sum("rows")).collect()
+    assert {row[2] for row in by_night} == set(counted(shop, "features.shop_v1").values())
+    for model in ("churn", "next_spend"):
+        for day in NIGHTS:
+            page = Path(shop.settings.reports, "drift", model, f"{day}.html").read_text()
+            assert f"{model}" in page
+
+
+def test_every_gate_left_its_decisions(shop: Shop) -> None:
+    rows = shop.lake.read("ops.decisions").select("gate", "verdict").distinct().collect()
+    found = {(row["gate"], row["verdict"]) for row in rows}
+    assert ("promotion", "promote") in found
+    assert ("data", "pass") in found
+    assert {gate for gate, _ in found} == {"data", "promotion", "drift"}
+
+
+def test_a_night_that_is_done_does_nothing_again(shop: Shop) -> None:
+    before = shop.lake.versions(["scores.churn", "silver.sales", "features.shop_v1", "monitoring.drift_metrics"])
+    again = run_nightly.run(shop.spark, shop.settings, NIGHTS)
+    assert again.written == {}
+    assert shop.lake.versions(before) == before
+
+
+def test_single_nights_give_the_rows_of_a_range(shop: Shop) -> None:
+    def digest() -> dict[object, object]:
+        rows = shop.lake.read("features.shop_v1")
+        found = digests.digest_by_slice(rows, columns_of(rows)).collect()
+        return {row["run_date"]: (row["rows"], row["digest"]) for row in found}
+
+    as_range = digest()
+    for day in NIGHTS:
+        build_features.run(shop.spark, shop.settings, RunDates.single(day))
+    assert digest() == as_range
+
+
+def test_a_published_date_is_scored_with_its_own_version_again(shop: Shop) -> None:
+    before = shop.lake.read("scores.churn").select("country", "score", "model_version").exceptAll
+    score_batch.run(shop.spark, shop.settings, RunDates.single(NIGHTS.first), frozenset(["churn"]))
+    assert before(shop.lake.read("scores.churn").select("country", "score", "model_version")).isEmpty()
+
+
+def test_training_slices_name_their_content(shop: Shop) -> None:
+    notes = shop.outcomes["training set"].notes
+    assert any("training.churn of 2024-10-18" in note and "digest" in note for note in notes)
+    late = shop.lake.read("training.churn").where(F.col("label_available_at") > F.lit("2024-10-19 00:00:00"))
+    assert late.isEmpty()
+    assert TRAINED_AT.last in counted(shop, "training.churn")
+
+
+def test_marks_say_what_a_commit_was_made_from(shop: Shop) -> None:
+    _, mark = shop.lake.marks("scores.churn", "score_batch")[NIGHTS.last]
+    assert mark.inputs["features.shop_v1"] >= 0
+    assert mark.notes["model_version"] == "1"
+    assert json.loads(mark.to_json())["scorelake"]["run_id"] == mark.run_id
+
+
+def test_maintenance_changes_no_row(shop: Shop) -> None:
+    before = counted(shop, "silver.sales")
+    outcome = maintain_tables.run(shop.spark, shop.settings, frozenset(["silver.sales", "scores.churn"]))
+    assert len(outcome.notes) == 2
+    assert counted(shop, "silver.sales") == before
+
+
+def test_a_missing_drop_names_the_path_looked_for(shop: Shop, tmp_path: Path) -> None:
+    settings = settings_in(tmp_path).model_copy(update={"lake": shop.settings.lake})
+    day = RunDates.single(NIGHTS.last)
+    outcome = ingest_bronze.run(shop.spark, settings, day, frozenset(["bronze.sales"]))
+    assert outcome.exit_code == 3
+    assert f"{tmp_path}/landing/sales/2024-10-21/sales.csv" in outcome.missing[0]
+    with pytest.raises(MissingInput, match=r"customers\.db is not there"):
+        ingest_bronze.run(shop.spark, settings, RunDates.single(land_last()), frozenset(["bronze.customers"]))
+
+
+def land_last() -> date:
+    from tests.shop.land import YEAR
+
+    return YEAR.last

@@ -1,0 +1,82 @@
+"""The shop, once through every job: its definitions know nothing of the example, nor the platform of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobs import build_training_set, evaluate_scores, promote_model, run_nightly, train_model
+from scorelake import runs
+from scorelake.dates import RunDates
+from scorelake.runs import Outcome
+from scorelake.settings import Settings, load_settings
+from scorelake.stores.lake import Lake
+from tests.shop import land
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+SHOP = Path(__file__).parent
+TRAINED_AT = RunDates.single(date(2024, 10, 18))
+NIGHTS = RunDates(date(2024, 10, 19), date(2024, 10, 21))
+MATURED = RunDates.single(date(2024, 12, 21))
+
+
+@dataclass(frozen=True)
+class Shop:
+    spark: SparkSession
+    settings: Settings
+    outcomes: dict[str, Outcome]
+
+    @property
+    def lake(self) -> Lake:
+        return Lake(self.spark, self.settings.lake)
+
+
+def settings_in(home: Path) -> Settings:
+    return load_settings(SHOP / "conf", "local", [f"local.home={home}"], SHOP / "feature_repo")
+
+
+@pytest.fixture(scope="session")
+def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """Everything up to the night before the champion, training, nights with scores, and the day labels are in."""
+    settings = settings_in(tmp_path_factory.mktemp("the shop's home"))
+    before = {name: os.environ.get(name) for name in settings.exported()}
+    os.environ.update(settings.exported())
+    for layer in ("bronze", "silver", "gold", "quarantine", "features", "training", "scores", "monitoring", "ops"):
+        spark.sql(f"DROP SCHEMA IF EXISTS {layer} CASCADE")
+    runs.begin()
+    land.land(Path(settings.landing.root), land.YEAR)
+    outcomes = {
+        "history": _tables(spark, settings),
+        "training set": build_training_set.run(spark, settings, TRAINED_AT),
+        "train": train_model.run(spark, settings, TRAINED_AT),
+        "promote": promote_model.run(spark, settings, TRAINED_AT),
+        "nights": run_nightly.run(spark, settings, NIGHTS),
+        "evaluate": evaluate_scores.run(spark, settings, MATURED),
+    }
+    yield Shop(spark, settings, outcomes)
+    for name, value in before.items():
+        os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+
+
+def _tables(spark: SparkSession, settings: Settings) -> Outcome:
+    """Bronze to gold of the whole year, as one range; gold that is no label only where it is asked for."""
+    from scorelake.definitions import load_definitions
+    from scorelake.nightly import graph
+
+    definitions = load_definitions(settings.conf_dir)
+    night = run_nightly.start(Lake(spark, settings.lake), settings)
+    labels_and_below = [
+        node
+        for node in graph.table_nodes(definitions)
+        if node.table not in definitions.gold or node.table in definitions.labels
+    ]
+    night.execute(labels_and_below, lambda node: run_nightly.due_dates(definitions, node, land.YEAR))
+    return night.outcome
