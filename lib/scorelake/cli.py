@@ -208,8 +208,8 @@ def validate(arguments: Sequence[str]) -> int:
     """Check a call in plain Python: 0 go on, HANDLED help was shown, 2 wrong."""
     name, *rest = arguments or [""]
     path = JOBS / f"{name}.py"
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in JOBS.glob("*.py") if p.stem != "__init__"))
+    if name.startswith("_") or not path.is_file():
+        known = ", ".join(sorted(p.stem for p in JOBS.glob("*.py") if not p.stem.startswith("_")))
         raise UsageError(f"no job {name!r}; jobs: {known}")
     try:
         parse_call(describe(path), rest)

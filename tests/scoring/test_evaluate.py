@@ -60,7 +60,8 @@ def test_every_group_is_judged_as_in_training(spark: SparkSession) -> None:
 
 
 def test_classes_are_judged_by_their_probabilities(spark: SparkSession) -> None:
-    schema = "run_date date, score_date date, role string, model_version string, label string, `score_a` double, `score_b_20_c` double"
+    schema = "run_date date, score_date date, role string, model_version string, label string"
+    schema += ", `score_a` double, `score_b_20_c` double"
     rows = [(DUE, NIGHT, "champion", "1", "a", 0.9, 0.1), (DUE, NIGHT, "champion", "1", "b c", 0.4, 0.6)]
     found = measured(performance(spark.createDataFrame(rows, schema), task="multiclass", classes=["a", "b c"]))
     assert found[NIGHT, "champion", "1", "accuracy"] == (1.0, 2)

@@ -20,7 +20,7 @@ def score(features: DataFrame, package: Package, *, keys: Sequence[str], classes
 
     Every row of `features` comes out once. With classes, `score` is the probability of the predicted class, ties to
     the first; without, what the model answers (a binary model: the probability of class 1). null where the model
-    answers NaN. Only keys and the model's own features cross into Python. ContractBroken names a column that is missing.
+    answers NaN. Only keys and the model's own features cross into Python. ContractBroken names a missing column.
     """
     from pyspark.sql import functions as F
 
