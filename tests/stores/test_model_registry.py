@@ -100,6 +100,16 @@ def test_stored_rows_are_repeated_by_mlflow_without_pickle(
         pinned.check_replay(answers + 1e-4)
 
 
+def test_trials_of_a_search_are_nested_runs(registry: ModelRegistry, booster: Fitted, tmp_path: Path) -> None:
+    trials = tuple(Record({"max_depth": depth}, {"validation.auc": 0.8}, {}) for depth in ("3", "6"))
+    registry.register("searched", bundle(booster), Record({}, {}, {}, trials=trials))
+    parent = registry.resolve("searched", "challenger", tmp_path).run_id
+    experiment = registry.client.get_experiment_by_name("searched")
+    assert experiment is not None
+    nested = registry.client.search_runs([experiment.experiment_id], f"tags.mlflow.parentRunId = '{parent}'")
+    assert {(run.data.params["max_depth"], run.info.status) for run in nested} == {("3", "FINISHED"), ("6", "FINISHED")}
+
+
 def test_one_changed_byte_is_refused_before_load(registry: ModelRegistry, booster: Fitted, tmp_path: Path) -> None:
     version = registry.register("tampered", bundle(booster), record())
     stored = next(Path(str(registry.artifact_root), "tampered").rglob("model.ubj"))
