@@ -46,6 +46,15 @@ def test_inputs_of_on_demand_views_are_fetched_without_being_asked_for(repo: Fea
     assert "site_litres_28d" in selections["site_use"]
 
 
+def test_an_on_demand_view_may_read_some_features_of_a_view(copy: Path) -> None:
+    spoil(copy, "feature_repo/services.py", "[meter_use, site", '[meter_use[["litres_7d", "notes"]], site')
+    repo = load(copy / "feature_repo", copy / "conf")
+    selections = {selection.alias: selection.features for selection in repo.request("meters").selections}
+    assert selections["meter_use"] == ("litres_7d", "readings_7d", "last_note", "notes")
+    warnings = [finding.message for finding in repo.warnings()]
+    assert any("use_ratios: a plain `feast apply` loses which features of meter_use" in text for text in warnings)
+
+
 def test_inputs_are_the_tables_that_a_service_reads(repo: FeatureRepo) -> None:
     assert repo.inputs("meters") == {"silver.water_meters", "silver.water_readings", "gold.water_tariffs"}
     assert repo.inputs("neighbours") == {"silver.water_readings", "gold.water_tariffs"}
@@ -119,7 +128,7 @@ def line_of(copy: Path, text: str) -> int:
         ("entities.py", 'name="site", join_keys=["site"]', 'name="site", join_keys=["street"]', "is no column of"),
         ("entities.py", ", value_type=ValueType.STRING)\nmeter", ")\nmeter", "has no value_type"),
         ("services.py", 'meter_state[["capacity", ', 'meter_state[["volume", ', "feature service meters"),
-        ("services.py", 'meter_use[["litres_7d"]], plan', 'meter_use[["litres_8d"]], plan', "no feature litres_8d"),
+        ("services.py", "meter_use, plan", 'meter_use[["litres_8d"]], plan', "no feature litres_8d"),
         ("services.py", "used - planned for", "used - int(plan.name) for", "uses plan of its module"),
         ("services.py", "import pandas as pd", "import pandas as pd\nnonsense", "services.py:2: NameError"),
         ("services.py", "import pandas as pd", "import pandas as pd ]", "services.py:1: not Python"),
@@ -186,7 +195,7 @@ def test_what_may_surprise_is_a_warning(copy: Path) -> None:
         ("feature_repo/views.py", 'name="meter_state",', 'name="meter_state", description="a", tags={"b": "c"},'),
         ("feature_repo/services.py", "ratios = pd.DataFrame()", "ratios = pd.DataFrame()  # one row an input"),
         ("feature_repo/services.py", '[["capacity", "meter_kind"]]', '[["meter_kind", "capacity"]]'),
-        ("feature_repo/views.py", 'name="flow_max_7d"', 'name="flow_most_7d"'),
+        ("feature_repo/services.py", 'with_name("other_site")', 'with_name("others")'),
         ("conf/tables/silver/water_readings.yaml", "COMMENT 'unique within its site only'", ""),
         ("conf/tables/silver/water_readings.yaml", "  - note STRING", "  - note STRING\n  - weather STRING"),
     ],
@@ -202,7 +211,7 @@ def test_a_cosmetic_edit_keeps_the_hash(copy: Path, repo: FeatureRepo, file: str
         ("feature_repo/views.py", "ttl=30 * DAY", "ttl=31 * DAY"),
         ("feature_repo/views.py", 'time_window=7 * DAY, name="litres_7d"', 'time_window=8 * DAY, name="litres_7d"'),
         ("feature_repo/services.py", 'inputs["litres_7d"] / inputs["site', '2 * inputs["litres_7d"] / inputs["site'),
-        ("feature_repo/services.py", '"litres_7d", "readings_7d"]], site_use', '"litres_7d"]], site_use'),
+        ("feature_repo/services.py", "[meter_use, site", '[meter_use[["litres_7d", "readings_7d"]], site'),
         ("feature_repo/views.py", 'name="tariffs", ', 'name="tariffs", available_at=False, '),
         ("conf/tables/silver/water_readings.yaml", "tie_break: sequence", "tie_break: note"),
         ("conf/tables/silver/water_readings.yaml", "keys: [reading_id]", "keys: [reading_id, site]"),

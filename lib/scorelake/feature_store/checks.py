@@ -62,6 +62,12 @@ def warnings(contents: RepoContents, places: Places, conf_dir: Path) -> Iterator
         if view.online and instants:
             message = f"online stores hold {', '.join(instants)} as an instant in whole seconds"
             yield places.finding(type(view).__name__, view.name, f"feature view {view.name}: {message}")
+    for on_demand in contents.on_demand_feature_views:
+        for projection in on_demand.source_feature_view_projections.values():
+            if projection.desired_features:
+                message = f"a plain `feast apply` loses which features of {projection.name} it reads; ours does not"
+                message = f"on-demand view {on_demand.name}: {message}"
+                yield places.finding("on_demand_feature_view", on_demand.name, message)
 
 
 def _view_problems(view: FeatureView, entities: dict[str, Entity], conf_dir: Path) -> Iterator[str]:

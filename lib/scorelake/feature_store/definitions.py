@@ -154,6 +154,8 @@ def open_store(settings: Settings) -> FeatureStore:
     from feast import FeatureStore
 
     os.environ.update(settings.exported())
+    if "://" not in settings.feast.registry:  # Feast makes the last folder only
+        Path(settings.feast.registry).parent.mkdir(parents=True, exist_ok=True)
     return FeatureStore(repo_path=str(settings.feature_repo))
 
 

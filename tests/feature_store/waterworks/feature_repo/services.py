@@ -8,7 +8,7 @@ plan = RequestSource(name="plan", schema=[Field(name="planned_litres", dtype=Int
 
 
 @on_demand_feature_view(
-    sources=[meter_use[["litres_7d", "readings_7d"]], site_use],
+    sources=[meter_use, site_use],
     schema=[Field(name="share_of_site", dtype=Float64), Field(name="per_reading", dtype=Float64)],
 )
 def use_ratios(inputs: pd.DataFrame) -> pd.DataFrame:
@@ -18,9 +18,7 @@ def use_ratios(inputs: pd.DataFrame) -> pd.DataFrame:
     return ratios
 
 
-@on_demand_feature_view(
-    sources=[meter_use[["litres_7d"]], plan], schema=[Field(name="over_plan", dtype=Int64)], mode="python"
-)
+@on_demand_feature_view(sources=[meter_use, plan], schema=[Field(name="over_plan", dtype=Int64)], mode="python")
 def plan_gap(inputs):
     pairs = zip(inputs["litres_7d"], inputs["planned_litres"], strict=True)
     return {"over_plan": [None if used is None else used - planned for used, planned in pairs]}
