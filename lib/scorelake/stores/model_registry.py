@@ -238,6 +238,7 @@ def connect(
     """The registry at `tracking_uri`; a fresh SQLite file gets its tables. ScorelakeError when it does not answer."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     from mlflow import MlflowClient
 
     try:
