@@ -98,8 +98,8 @@ def test_ten_megabyte_line() -> None:
 
 def test_unclosed_quote_swallows_no_more_than_the_longest_record(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scorelake.ingest.delimited.LONGEST_RECORD", 100)
-    rows = raws('a,b\n1,"x\n' + "2,y\n" * 100)
-    assert rows == ['1,"x'] + [None] * 100
+    rows = raws('a,b\n1,"x\n' + "2,y\n" * 100 + '3,"\n')
+    assert rows == ['1,"x', *[None] * 100, '3,"']
 
 
 def test_unknown_and_missing_columns_are_refused_with_their_names() -> None:

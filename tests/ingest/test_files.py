@@ -77,6 +77,24 @@ def test_inspection_records_size_digest_and_rows_of_every_file(spark: SparkSessi
     assert file.sha256 == hashlib.sha256(content).hexdigest()
 
 
+def test_a_ten_megabyte_line_and_a_day_of_only_bad_rows_arrive_whole(spark: SparkSession, tmp_path: Path) -> None:
+    long = "x" * (10 << 20)
+    landed(tmp_path, "2024-01-01.csv", f"a,b\n1,{long}\n2,{long},3\n")
+    landed(tmp_path, "2024-01-02.csv", b'a,b\n\xff,1\n"\n1\n')
+    rows = bronze(spark, contract("{run_date}.csv"), tmp_path, D2).selectExpr("length(b)", "length(raw)", "run_date")
+    assert [tuple(row) for row in rows.collect()] == [
+        (10 << 20, None, D1),
+        (None, (10 << 20) + 4, D1),
+        (None, 6, D2),
+        (None, 1, D2),
+        (None, 1, D2),
+    ]
+
+
+def test_no_files_are_no_rows(spark: SparkSession) -> None:
+    assert files.read(spark, contract("{run_date}.csv"), [], STAMP).collect() == []
+
+
 def test_a_problem_stops_its_date_and_no_other(spark: SparkSession, tmp_path: Path) -> None:
     landed(tmp_path, "2024-01-01.csv", "")
     landed(tmp_path, "2024-01-02.csv", "a,c\n1,2\n")

@@ -85,6 +85,20 @@ def test_a_value_that_is_not_of_its_type_makes_a_malformed_row(spark: SparkSessi
     ]
 
 
+def test_times_without_a_zone_are_local_to_the_source(spark: SparkSession, tmp_path: Path) -> None:
+    times = ["2024-07-01 12:00:00", "2024-03-10 02:30:00", "2024-11-03 01:30:00", "2024-07-01T12:00:00Z"]
+    with sqlite3.connect(tmp_path / "shop.db") as db:
+        db.execute("CREATE TABLE t (at TEXT)")
+        db.executemany("INSERT INTO t VALUES (?)", [(time,) for time in times])
+    table = contract("jdbc:sqlite:shop.db", "at TIMESTAMP", table="t", time_zone="America/New_York")
+    assert rows(spark, table, of(tmp_path)) == [
+        (datetime(2024, 7, 1, 16), None),
+        (None, '{"at":"2024-03-10 02:30:00"}'),  # skipped when the clocks went forward
+        (datetime(2024, 11, 3, 5, 30), None),  # shown twice: the first
+        (datetime(2024, 7, 1, 12), None),
+    ]
+
+
 def test_a_query_is_bound_to_each_drop(spark: SparkSession, shop: Path) -> None:
     query = "SELECT id AS ID FROM t WHERE datetime(at) >= :data_start AND datetime(at) < :data_end -- ':data_end'"
     table = contract("jdbc:sqlite:shop.db", "id STRING", query=query, delivers="daily", rename={"ID": "id"})
