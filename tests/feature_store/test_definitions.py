@@ -128,7 +128,8 @@ def line_of(copy: Path, text: str) -> int:
         ("entities.py", 'name="site", join_keys=["site"]', 'name="site", join_keys=["street"]', "is no column of"),
         ("entities.py", ", value_type=ValueType.STRING)\nmeter", ")\nmeter", "has no value_type"),
         ("services.py", 'meter_state[["capacity", ', 'meter_state[["volume", ', "feature service meters"),
-        ("services.py", "meter_use, plan", 'meter_use[["litres_8d"]], plan', "no feature litres_8d"),
+        ("services.py", 'meter_use[["litres_7d"]], plan', 'meter_use[["litres_8d"]], plan', "no feature litres_8d"),
+        ("services.py", 'meter_use[["litres_7d"]], plan', "meter_use, plan", "has no sample of paid_7d, price_mean"),
         ("services.py", "used - planned for", "used - int(plan.name) for", "uses plan of its module"),
         ("services.py", "import pandas as pd", "import pandas as pd\nnonsense", "services.py:2: NameError"),
         ("services.py", "import pandas as pd", "import pandas as pd ]", "services.py:1: not Python"),
@@ -183,6 +184,7 @@ def test_what_may_surprise_is_a_warning(copy: Path) -> None:
         "source tariffs: the second clock is off: corrections of gold.water_tariffs leak into the past",
         "source tariffs: gold.water_tariffs has no keys: a row that is delivered again counts twice",
         "feature view meter_state: online stores hold installed as an instant in whole seconds",
+        "on-demand view plan_gap: a plain `feast apply` loses which features of meter_use it reads; ours does not",
     ]
 
 

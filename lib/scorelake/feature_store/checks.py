@@ -140,6 +140,13 @@ def _on_demand_problems(view: OnDemandFeatureView) -> Iterator[str]:
         lost = sorted({name for name, _ in reads(transformation.udf)} - set(getattr(restored, "__globals__", {})))
         if lost:
             yield f"uses {', '.join(lost)} of its module, which Feast's registry loses; define them in the function"
+    sources = view.source_feature_view_projections.values()
+    decimals = [f.name for source in sources for f in source.features if str(f.dtype) == "Decimal"]
+    if decimals and view.mode == "python":
+        yield (
+            f"Feast has no sample of {', '.join(decimals)}, decimals, to try a function of mode python on; "
+            'select other features (view[["..."]]) or use mode pandas'
+        )
 
 
 def _service_problems(service: FeatureService) -> Iterator[str]:

@@ -18,7 +18,9 @@ def use_ratios(inputs: pd.DataFrame) -> pd.DataFrame:
     return ratios
 
 
-@on_demand_feature_view(sources=[meter_use, plan], schema=[Field(name="over_plan", dtype=Int64)], mode="python")
+@on_demand_feature_view(
+    sources=[meter_use[["litres_7d"]], plan], schema=[Field(name="over_plan", dtype=Int64)], mode="python"
+)
 def plan_gap(inputs):
     pairs = zip(inputs["litres_7d"], inputs["planned_litres"], strict=True)
     return {"over_plan": [None if used is None else used - planned for used, planned in pairs]}
