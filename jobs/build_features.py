@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from scorelake.feature_store.definitions import FeatureRepo
+    from scorelake.transform.visible import At
 
 STEP = "build_features"
 
@@ -55,24 +56,23 @@ def _build(lake: Lake, definitions: Definitions, repo: FeatureRepo, node: Node, 
     from pyspark.sql import functions as F
 
     inputs = lake.versions(node.inputs)
-    spine = _populations(lake, definitions, node.subject, dates)
+    query = definitions.populations[graph.populations_of_services(definitions)[node.subject]]
 
-    answered = retrieve.features(spine, repo.request(node.subject), read=lake.read, conf_dir=str(repo.conf_dir))
-    rows = answered.withColumn("run_date", F.date_sub(F.to_date("event_timestamp"), 1)).withColumn(
-        "run_id", F.lit(runs.run_id())
-    )
+    with _as_of.reader(lake, definitions, sql.tables_read(query), instants=len(dates)) as at:
+        spine = _populations(lake, query, dates, at)
+        answered = retrieve.features(spine, repo.request(node.subject), read=lake.read, conf_dir=str(repo.conf_dir))
+        rows = answered.withColumn("run_date", F.date_sub(F.to_date("event_timestamp"), 1)).withColumn(
+            "run_id", F.lit(runs.run_id())
+        )
+        lake.create(node.table, columns_of(rows), partitioned_by=["run_date"], comment=f"Features of {node.subject}.")
+        mark = Mark(runs.run_id(), STEP, tuple(dates), node.definition_hash, inputs)
+        return Outcome({node.table: lake.replace_slices(rows, node.table, mark).rows})
 
-    lake.create(node.table, columns_of(rows), partitioned_by=["run_date"], comment=f"Features of {node.subject}.")
-    mark = Mark(runs.run_id(), STEP, tuple(dates), node.definition_hash, inputs)
-    return Outcome({node.table: lake.replace_slices(rows, node.table, mark).rows})
 
-
-def _populations(lake: Lake, definitions: Definitions, service: str, dates: RunDates) -> DataFrame:
+def _populations(lake: Lake, query: str, dates: RunDates, at: At) -> DataFrame:
     """Join keys and event_timestamp of everybody who exists at the end of each date."""
     from pyspark.sql import functions as F
 
-    query = definitions.populations[graph.populations_of_services(definitions)[service]]
-    at = _as_of.reader(lake, definitions, sql.tables_read(query))
     nights = []
     for day in dates:
         t = calendar.as_of(day)

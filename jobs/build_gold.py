@@ -9,6 +9,7 @@ Writes  gold.*, the slices of the given run dates; a re-run replaces them
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 from jobs import _as_of
@@ -47,33 +48,27 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
 
 
 def _build(lake: Lake, definitions: Definitions, node: Node, dates: RunDates) -> Outcome:
+    contract = definitions.gold[node.table]
     inputs = lake.versions(node.inputs)
-    at = _as_of.reader(lake, definitions, node.inputs)
+    cutoffs = gold.cutoffs_of(contract.label, dates) if contract.label is not None else []
+    instants = len(cutoffs) if contract.label is not None else len(dates)
+
+    with _as_of.reader(lake, definitions, node.inputs, instants=instants) as at:
+        rows = _rows(lake, definitions, node, dates, cutoffs, at)
+        lake.create(node.table, columns_of(rows, contract), partitioned_by=["run_date"], comment=contract.description)
+        mark = Mark(runs.run_id(), STEP, tuple(dates), node.definition_hash, inputs)
+        return Outcome({node.table: lake.replace_slices(rows, node.table, mark).rows})
+
+
+def _rows(lake: Lake, definitions: Definitions, node: Node, dates: RunDates, cutoffs: list[date], at: At) -> DataFrame:
     contract = definitions.gold[node.table]
-
-    if contract.label is not None:
-        rows = _labels(lake, definitions, node, dates, at)
-    elif contract.transform is not None:
-        rows = gold.build_with(python.load(definitions.conf_dir, contract.transform), contract, dates, at)
-    else:
-        rows = gold.build(lake.spark, definitions.sql[node.table], contract, dates, at)
-
-    lake.create(node.table, columns_of(rows, contract), partitioned_by=["run_date"], comment=contract.description)
-    mark = Mark(runs.run_id(), STEP, tuple(dates), node.definition_hash, inputs)
-    return Outcome({node.table: lake.replace_slices(rows, node.table, mark).rows})
-
-
-def _labels(lake: Lake, definitions: Definitions, node: Node, dates: RunDates, at: At) -> DataFrame:
-    contract = definitions.gold[node.table]
-    assert contract.label is not None
-    return gold.labels(
-        lake.spark,
-        definitions.sql[node.table],
-        definitions.populations[contract.label.population],
-        contract,
-        gold.cutoffs_of(contract.label, dates),
-        at,
-    )
+    if contract.transform is not None:
+        return gold.build_with(python.load(definitions.conf_dir, contract.transform), contract, dates, at)
+    query = definitions.sql[node.table]
+    if contract.label is None:
+        return gold.build(lake.spark, query, contract, dates, at)
+    population = definitions.populations[contract.label.population]
+    return gold.labels(lake.spark, query, population, contract, cutoffs, at)
 
 
 if __name__ == "__main__":

@@ -65,7 +65,8 @@ def _build(lake: Lake, definitions: Definitions, node: Node, dates: RunDates) ->
         return Outcome(missing=missing)
 
     inputs = lake.versions(node.inputs)
-    candidates = _candidates(lake, definitions, node, lake.read_slices(bronze, days))
+    kept: list[DataFrame] = []
+    candidates = _candidates(lake, definitions, node, lake.read_slices(bronze, days), kept)
     subject = gate.Subject(
         node.table,
         tuple(contract.column_names),
@@ -88,14 +89,16 @@ def _build(lake: Lake, definitions: Definitions, node: Node, dates: RunDates) ->
         rejected = judge.quarantined(staged, verdicts)
         accepted = judge.accepted(candidates.frame, staged, verdicts, candidates.columns)
         written = _write(lake, contract, rejected, accepted, mark)
+    for frame in kept:
+        frame.unpersist()
     return Outcome(written, missing=missing, refused=refused)
 
 
-def _candidates(lake: Lake, definitions: Definitions, node: Node, rows: DataFrame) -> Candidates:
+def _candidates(lake: Lake, definitions: Definitions, node: Node, rows: DataFrame, kept: list[DataFrame]) -> Candidates:
     contract, bronze = definitions.silver[node.table], definitions.bronze[node.same_date[0]]
     if contract.transform is not None:
         return silver.candidates_of(python.load(definitions.conf_dir, contract.transform), contract, bronze, rows)
-    others = {name: _as_of.history(lake, definitions, name) for name in node.history}
+    others = {name: _as_of.history(lake, definitions, name, kept) for name in node.history}
     return silver.candidates(lake.spark, definitions.sql[node.table], contract, bronze, rows, others=others)
 
 

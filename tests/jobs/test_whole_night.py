@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from pyspark.sql import functions as F
 
-from jobs import build_features, ingest_bronze, maintain_tables, run_nightly, score_batch
+from jobs import build_features, ingest_bronze, maintain_tables, run_nightly, score_batch, verify_pit
 from scorelake import digests
 from scorelake.dates import RunDates
 from scorelake.errors import MissingInput
@@ -145,6 +146,24 @@ def test_training_slices_name_their_content(shop: Shop) -> None:
     late = shop.lake.read("training.churn").where(F.col("label_available_at") > F.lit("2024-10-19 00:00:00"))
     assert late.isEmpty()
     assert TRAINED_AT.last in counted(shop, "training.churn")
+
+
+def test_features_are_proved_by_brute_force_and_a_wrong_one_is_found(shop: Shop) -> None:
+    day = RunDates.single(NIGHTS.first)
+    proved = verify_pit.run(shop.spark, shop.settings, day, sample=40)
+    assert proved.exit_code == 0, proved.refused
+    assert "0 of" in proved.notes[0]
+    rows = shop.lake.read_slices("features.shop_v1", day)
+    number = next(name for name, kind in rows.dtypes if kind == "bigint" and name not in ("run_id",))
+    wrong = rows.withColumn(number, F.coalesce(F.col(number), F.lit(0)) + 1).localCheckpoint()
+    _, mark = shop.lake.marks("features.shop_v1", "build_features")[NIGHTS.first]
+    shop.lake.replace_slices(wrong, "features.shop_v1", replace(mark, step="sabotage", dates=(NIGHTS.first,)))
+    try:
+        refused = verify_pit.run(shop.spark, shop.settings, day, sample=40)
+        assert refused.exit_code == 4
+        assert number in refused.refused[1]
+    finally:
+        build_features.run(shop.spark, shop.settings, day)
 
 
 def test_marks_say_what_a_commit_was_made_from(shop: Shop) -> None:

@@ -66,9 +66,10 @@ def labels(
     Columns: the contract's, event_timestamp (t), label_available_at, available_at (the same), run_date (the slice to
     which it belongs). One row for each member of population(t); a member of which the label SQL says nothing has a
     null label. Every table of the label SQL is seen as of label_available_at; it may also read `population`.
-    The write fails when the label SQL returns a key twice.
+    The write fails when the label SQL returns a key twice. No cut-off gives the same columns and no row.
     """
-    return _union(_labelled(spark, query, population_query, contract, day, at) for day in cutoffs)
+    labelled = [_labelled(spark, query, population_query, contract, day, at) for day in cutoffs]
+    return _union(labelled) if labelled else _no_labels(spark, contract)
 
 
 def label_available_at(cutoff: date, label: Label) -> datetime:
@@ -145,6 +146,11 @@ def _labelled(
         F.lit(known_at).alias("available_at"),
         F.lit(label_slice(cutoff, label)).alias("run_date"),
     )
+
+
+def _no_labels(spark: SparkSession, contract: Gold) -> DataFrame:
+    engine = "event_timestamp TIMESTAMP, label_available_at TIMESTAMP, available_at TIMESTAMP, run_date DATE"
+    return spark.createDataFrame([], ", ".join([*(f"{quoted(c.name)} {c.type}" for c in contract.columns), engine]))
 
 
 def _once_a_key(outcomes: DataFrame, contract: Gold) -> DataFrame:
