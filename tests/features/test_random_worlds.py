@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from pyspark.sql.types import StructType
 
 from scorelake.features import oracle
 from scorelake.features.asof import as_of
@@ -16,7 +15,7 @@ from tests.features import worlds
 from tests.features.worlds import DAY, SHORT, THREE_DAYS, TTL
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from pyspark.sql import DataFrame, Row, SparkSession
 
@@ -115,19 +114,11 @@ def _rows_of(answers: Sequence[Row], names: Sequence[str]) -> list[tuple[Any, ..
     return sorted((tuple(row[name] for name in names) for row in answers), key=repr)
 
 
-def _frames(spark: SparkSession, all_worlds: worlds.Worlds) -> tuple[DataFrame, DataFrame]:
-    def frame(rows: Sequence[Mapping[str, Any]], ddl: str) -> DataFrame:
-        schema = StructType.fromDDL(ddl)
-        return spark.createDataFrame([tuple(row[name] for name in schema.names) for row in rows], schema)
-
-    return frame(all_worlds.rows, worlds.ROWS), frame(all_worlds.spine, worlds.SPINE)
-
-
 @RUNS
 @given(seed=st.integers(0, 2**32))
 def test_answers_equal_brute_force_on_random_worlds(spark: SparkSession, seed: int) -> None:
     all_worlds = worlds.build(seed, WORLDS)
-    rows, spine = _frames(spark, all_worlds)
+    rows, spine = worlds.frames(spark, all_worlds)
     views = _views(rows)
 
     answers = as_of(spine, views).collect()

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql.types import StructType
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pyspark.sql import DataFrame, SparkSession
 
 ROWS = (
     "world int, k string, place bigint, rid bigint, e timestamp, a timestamp, dead boolean, tie int, "
@@ -53,6 +60,16 @@ def build(seed: int, count: int) -> Worlds:
         rows += some
         spine += asked
     return Worlds(rows, spine)
+
+
+def frames(spark: SparkSession, some: Worlds) -> tuple[DataFrame, DataFrame]:
+    """Rows and questions as frames."""
+
+    def frame(rows: Sequence[Mapping[str, Any]], ddl: str) -> DataFrame:
+        schema = StructType.fromDDL(ddl)
+        return spark.createDataFrame([tuple(row[name] for name in schema.names) for row in rows], schema)
+
+    return frame(some.rows, ROWS), frame(some.spine, SPINE)
 
 
 def _instant(random: Random, start: datetime) -> datetime:

@@ -13,7 +13,7 @@ from scorelake.features.clock import quoted
 from scorelake.features.views import View, Window
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column
+    from pyspark.sql import Column, DataFrame
 
 _FIXED: Mapping[str, DataType] = {
     "count": LongType(),
@@ -33,6 +33,14 @@ def audit_names(view: View) -> tuple[str, str]:
 def names(view: View, *, audit: bool) -> tuple[str, ...]:
     """Output columns of a view in order."""
     return (*view.features, *(audit_names(view) if audit and view.lookups else ()))
+
+
+def require_distinct_names(spine: DataFrame, views: Sequence[View], *, audit: bool) -> None:
+    """Raise UsageError when a feature would take the name of another column."""
+    columns = [*spine.columns, *(name for view in views for name in names(view, audit=audit))]
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if twice:
+        raise UsageError(f"columns {', '.join(twice)} would stand twice in the result; give the view a prefix")
 
 
 def fields(views: Sequence[View], *, audit: bool) -> list[StructField]:

@@ -15,17 +15,18 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
-from scorelake.errors import UsageError
 from scorelake.features import answers, sources, wire
 from scorelake.features.bucket import Bucket
 from scorelake.features.clock import micros
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import DataFrame
 
     from scorelake.features.views import View
 
 Between = tuple[datetime, datetime]
+_BUCKETS_A_PARTITION = 4
+"""Buckets fall on partitions by their hash; several each even that out."""
 
 
 def as_of(
@@ -49,7 +50,7 @@ def as_of(
 
     Raises UsageError for views that cannot be joined to this spine.
     """
-    _require_distinct_names(spine, views, audit=audit)
+    answers.require_distinct_names(spine, views, audit=audit)
     frame = spine
     grouped: dict[tuple[str, ...], list[View]] = {}
     for view in views:
@@ -59,11 +60,10 @@ def as_of(
     return frame.select(*spine.columns, *(name for view in views for name in answers.names(view, audit=audit)))
 
 
-def _require_distinct_names(spine: DataFrame, views: Sequence[View], *, audit: bool) -> None:
-    names = [*spine.columns, *(name for view in views for name in answers.names(view, audit=audit))]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise UsageError(f"columns {', '.join(twice)} would stand twice in the result; give the view a prefix")
+def buckets(frame: DataFrame, partitions: int | None) -> int:
+    """How many shares to cut the entities into."""
+    session = frame.sparkSession.conf.get("spark.sql.shuffle.partitions") or 200
+    return _BUCKETS_A_PARTITION * (partitions or int(session))
 
 
 def _instants(between: Between | None) -> tuple[int, int] | None:
@@ -85,29 +85,25 @@ def _join(
 ) -> DataFrame:
     """The frame with the features of views that share their join keys."""
     tables = sources.of(views, keys, frame, timestamp)
-    spine = sources.spine(frame, keys, timestamp)
-    slots, types = wire.assign([{field.name: field.dataType for field in frame.schema}, *(t.types for t in tables)])
-    frames = [spine, *(table.frame(between) for table in tables)]
-    merged = reduce(
-        lambda left, right: left.unionAll(right),
-        [sources.on_the_wire(one, tag, max(len(keys), 1), slots[tag], types) for tag, one in enumerate(frames)],
-    )
+    members = [sources.spine(frame, keys, timestamp), *(table.frame(between) for table in tables)]
     fields = answers.fields(views, audit=audit)
     schema = StructType([*frame.schema.fields, *fields])
-    physical = [*(wire.key_column(i) for i in range(max(len(keys), 1))), wire.AT]
     bucket = Bucket(
         keys=max(len(keys), 1),
-        members={tag: [*physical, *slot.slot_of.values()] for tag, slot in enumerate(slots)},
-        sources=[table.plan(views, len(frame.columns), fields, audit=audit) for table in tables],
+        members={number: to_arrow_schema(member.schema) for number, member in enumerate(members)},
+        sources=[table.plan(len(frame.columns), fields, audit=audit) for table in tables],
         schema=to_arrow_schema(schema),
         between=between,
     )
-    return _by_entity(merged, physical, partitions).mapInArrow(bucket, schema)
+    return shuffled(members, max(len(keys), 1), buckets(frame, partitions), partitions).mapInArrow(bucket, schema)
 
 
-def _by_entity(merged: DataFrame, physical: Sequence[str], partitions: int | None) -> DataFrame:
-    """Rows of an entity in one partition; spine rows with a null key, which match nothing, anywhere."""
-    *keys, at = (F.col(name) for name in physical)
-    matches_nothing = reduce(lambda one, other: one | other, (key.isNull() for key in keys))
-    by: list[Column] = [*keys, F.when(matches_nothing, at)]
-    return merged.repartition(*by) if partitions is None else merged.repartition(partitions, *by)
+def shuffled(members: Sequence[DataFrame], keys: int, shares: int, partitions: int | None) -> DataFrame:
+    """All rows of an entity in one partition; spine rows with a null key, which match nothing, anywhere."""
+    columns = [F.col(wire.key_column(number)) for number in range(keys)]
+    matches_nothing = reduce(lambda one, other: one | other, (column.isNull() for column in columns))
+    hashed = F.xxhash64(*columns, F.when(matches_nothing, F.col(wire.AT)))
+    bucket = F.pmod(hashed, F.lit(shares)).cast("int").alias(wire.BUCKET)
+    packed = [wire.packed(member.select(bucket, "*"), number, shares) for number, member in enumerate(members)]
+    merged = reduce(lambda one, other: one.unionAll(other), packed)
+    return merged.repartition(F.col(wire.BUCKET)) if partitions is None else merged.repartition(partitions, wire.BUCKET)

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from scorelake.errors import UsageError
 from scorelake.features import ordering, versions, wire
 from scorelake.features.timeline import Instants, Scale, Timeline
-from scorelake.features.windows import MICROS, Ask, Windows
+from scorelake.features.windows import MICROS, Ask, Questions, Windows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -39,9 +39,8 @@ class ViewPlan:
 
 @dataclass(frozen=True)
 class SourcePlan:
-    """One table: its columns in the order in which they arrive, its clocks, its ties, and the views over it."""
+    """One table: the engine's own columns and those of the table that travel, its clocks, its ties, its views."""
 
-    columns: Sequence[str]
     is_clocked: bool
     is_ordered: bool
     tie_break: Sequence[str]
@@ -50,41 +49,40 @@ class SourcePlan:
 
 @dataclass(frozen=True)
 class Bucket:
-    """The whole plan of one shuffle; called with the batches of a partition.
+    """The whole plan of one shuffle; called with what arrived in a partition.
 
-    Columns arrive as tag, keys, instant, slots; `members` names those of the spine (0) and of each source (1, 2, ...).
+    `members` are the schemas of the spine (0) and of each source (1, 2, ...): keys, instant, other columns.
     """
 
     keys: int
-    members: Mapping[int, Sequence[str]]
+    members: Mapping[int, pa.Schema]
     sources: Sequence[SourcePlan]
     schema: pa.Schema
     between: tuple[int, int] | None = None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        tables = wire.split(batches, self.members)
-        if not tables or not len(tables[0][0]):
-            return
-        answer = self._answer({tag: _part(columns, self.keys) for tag, columns in tables.items()})
-        for start in range(0, answer.num_rows, ROWS_AT_ONCE):
-            yield answer.slice(start, ROWS_AT_ONCE)
+        for tables in wire.unpack(batches, self.members):
+            parts = {member: Part.of(table, self.keys) for member, table in tables.items()}
+            if len(parts[0].at):
+                yield from in_slices(self._answer(parts))
 
-    def _answer(self, parts: Mapping[int, _Part]) -> pa.RecordBatch:
+    def _answer(self, parts: Mapping[int, Part]) -> pa.RecordBatch:
         spine = parts[0]
         self._require_in_reach(spine)
-        codes, count = _codes(parts)
+        codes, count = entity_codes(parts)
         asks = np.flatnonzero(_all_valid(*spine.keys, spine.at))
-        asked = Instants(codes[0][asks], ordering.integers(spine.at)[asks])
-        columns = [*spine.columns, *([None] * (len(self.schema) - len(spine.columns)))]
+        at = ordering.integers(spine.at)
+        asks = asks[np.lexsort((at[asks], codes[0][asks]))]  # in order, binary searches stay in the cache
+        asked = Instants(codes[0][asks], at[asks])
+        columns = [*spine.columns.values(), *([None] * (len(self.schema) - len(spine.columns)))]
         for tag, plan in enumerate(self.sources, start=1):
-            source = _Source(plan, parts[tag], codes[tag], count)
-            for view in plan.views:
-                for place, values in _features(view, source, asked, self.schema):
-                    columns[place] = _spread(values, asks, len(spine.at))
+            answers = _answers(plan.views, SourceRows(plan, parts[tag], codes[tag], count), asked, self.schema)
+            for place, values in answers:
+                columns[place] = _spread(values, asks, len(spine.at))
         arrays = [column.cast(field.type) for column, field in zip(columns, self.schema, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
-    def _require_in_reach(self, spine: _Part) -> None:
+    def _require_in_reach(self, spine: Part) -> None:
         if self.between is None or not len(spine.at):
             return
         first, last = (pc.min_max(spine.at)[end].as_py() for end in ("min", "max"))
@@ -93,23 +91,36 @@ class Bucket:
 
 
 @dataclass(frozen=True)
-class _Part:
-    """The rows of one member: key columns, instants, other columns."""
+class Part:
+    """The rows of one member: key columns, instants, other columns by name."""
 
     keys: Sequence[pa.Array]
     at: pa.Array
-    columns: Sequence[pa.Array]
+    columns: Mapping[str, pa.Array]
+
+    @classmethod
+    def of(cls, table: pa.Table, keys: int) -> Part:
+        whole = [_whole(column) for column in table.columns]
+        return cls(whole[:keys], whole[keys], dict(zip(table.column_names[keys + 1 :], whole[keys + 1 :], strict=True)))
 
 
-def _part(columns: Sequence[pa.Array], keys: int) -> _Part:
-    return _Part(columns[:keys], columns[keys], columns[keys + 1 :])
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    if column.num_chunks == 1:
+        return column.chunk(0)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
-class _Source:
+def in_slices(answer: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """A long batch in pieces that Spark holds easily."""
+    for start in range(0, answer.num_rows, ROWS_AT_ONCE):
+        yield answer.slice(start, ROWS_AT_ONCE)
+
+
+class SourceRows:
     """One table's rows, resolved to versions and sorted."""
 
-    def __init__(self, plan: SourcePlan, part: _Part, code: NDArray[np.int64], codes: int) -> None:
-        self.columns = dict(zip(plan.columns, part.columns, strict=True))
+    def __init__(self, plan: SourcePlan, part: Part, code: NDArray[np.int64], codes: int) -> None:
+        self.columns = part.columns
         since = ordering.integers(self.columns[SINCE]) if SINCE in self.columns else versions.without_clock(len(code))
         at = ordering.integers(part.at)
         ties = [ordering.comparison(self.columns[name]) for name in plan.tie_break]
@@ -143,22 +154,26 @@ def _through(rows: NDArray[np.int64], compares: Sequence[ordering.Compare]) -> l
     return [lambda few, compare=compare: compare(rows[few]) for compare in compares]  # type: ignore[misc]
 
 
-def _features(view: ViewPlan, source: _Source, asked: Instants, schema: pa.Schema) -> Iterator[tuple[int, pa.Array]]:
-    """(place in the output, values by question) for each feature and audit column of a view."""
-    if view.lookups:
-        yield from _lookups(view, source, asked, schema)
-        return
-    shared: dict[str, Windows] = {}
-    for place, ask in zip(view.places, view.windows, strict=True):
-        if ask.column not in shared:
-            column = source.columns[ask.column] if ask.column else None
-            shared[ask.column] = Windows(source.line, asked, column)
-        yield place, shared[ask.column].answer(ask)
+def _answers(
+    views: Sequence[ViewPlan], source: SourceRows, asked: Instants, schema: pa.Schema
+) -> Iterator[tuple[int, pa.Array]]:
+    """(place in the output, values by question) for each feature and audit column of a table's views."""
+    questions = Questions(source.line, asked)
+    by_column: dict[str, Windows] = {}
+    for view in views:
+        if view.lookups:
+            yield from _lookups(view, source, questions, schema)
+        for place, ask in zip(view.places if view.windows else (), view.windows, strict=True):
+            if ask.column not in by_column:
+                by_column[ask.column] = Windows(questions, source.columns[ask.column] if ask.column else None)
+            yield place, by_column[ask.column].answer(ask)
 
 
-def _lookups(view: ViewPlan, source: _Source, asked: Instants, schema: pa.Schema) -> Iterator[tuple[int, pa.Array]]:
-    line = source.line
-    found = line.last_visible(line.axis.starts(asked), line.axis.earlier(asked.back(-1)), asked.at)
+def _lookups(
+    view: ViewPlan, source: SourceRows, questions: Questions, schema: pa.Schema
+) -> Iterator[tuple[int, pa.Array]]:
+    line, asked = source.line, questions.asked
+    found = questions.as_of
     event = line.at[found] if len(line) else np.zeros(len(asked), dtype=np.int64)
     if view.ttl is not None:
         found = np.where(asked.at - event <= view.ttl, found, -1)
@@ -173,7 +188,7 @@ def _lookups(view: ViewPlan, source: _Source, asked: Instants, schema: pa.Schema
         yield place_age, pa.array((asked.at - event) / MICROS, mask=missing)
 
 
-def _codes(parts: Mapping[int, _Part]) -> tuple[dict[int, NDArray[np.int64]], int]:
+def entity_codes(parts: Mapping[int, Part]) -> tuple[dict[int, NDArray[np.int64]], int]:
     """Entities as small integers, the same in every member; how many there are."""
     sizes = [len(part.at) for part in parts.values()]
     codes = np.zeros(sum(sizes), dtype=np.int64)
@@ -199,8 +214,6 @@ def _all_valid(*columns: pa.Array) -> NDArray[np.bool_]:
 
 def _spread(values: pa.Array, asks: NDArray[np.int64], count: int) -> pa.Array:
     """Answers at the rows that asked, null at all others."""
-    if len(asks) == count:
-        return values
     index = np.zeros(count, dtype=np.int64)
     index[asks] = np.arange(len(asks))
     silent = np.ones(count, dtype=bool)

@@ -32,15 +32,22 @@ class Digit:
 def of_floats(values: NDArray[np.float64]) -> list[Digit]:
     """Digits of finite doubles, greatest weight first; exact."""
     digits: list[Digit] = []
-    rest = values
-    while True:
-        greatest = float(np.abs(rest).max()) if len(rest) else 0.0
-        if greatest == 0.0:
-            return digits
-        exponent = BITS * ((int(np.frexp(greatest)[1]) - 1) // BITS)
+    rest, exponent = values, _top(values)
+    while exponent is not None:
         cut = np.trunc(_scaled(rest, -exponent))
-        digits.append(Digit(exponent, cut.astype(np.int64)))
-        rest = rest - _scaled(cut, exponent)
+        if cut.any():
+            digits.append(Digit(exponent, cut.astype(np.int64)))
+            rest = rest - _scaled(cut, exponent)
+            exponent = exponent - BITS if rest.any() else None
+        else:
+            exponent = _top(rest)
+    return digits
+
+
+def _top(values: NDArray[np.float64]) -> int | None:
+    """Exponent of the first digit of the greatest of some numbers; None when all are zero."""
+    greatest = max(float(values.max()), -float(values.min())) if len(values) else 0.0
+    return BITS * ((int(np.frexp(greatest)[1]) - 1) // BITS) if greatest else None
 
 
 def of_integers(values: NDArray[np.int64]) -> list[Digit]:

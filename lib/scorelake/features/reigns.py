@@ -53,14 +53,22 @@ def _moved(some: Reigns, positions: NDArray[np.int64]) -> Reigns:
 
 def _simple(line: Timeline, appears: NDArray[np.int64]) -> Reigns:
     """Nothing is ever replaced: a row wins until any later row of its entity appears."""
-    everything = np.arange(len(line))
     end = np.full(len(line), FOREVER, dtype=np.int64)
-    if len(line):
-        scale = Scale(line.codes, appears)
-        soonest = np.minimum.accumulate(scale.pack(line.code, appears)[::-1])[::-1]
-        has_later = line.code[1:] == line.code[:-1]
-        end[:-1][has_later] = scale.instants(soonest[1:], line.code[1:])[has_later]
-    return _only_real(Reigns(everything, appears, end))
+    has_later = line.code[1:] == line.code[:-1]
+    end[:-1][has_later] = _soonest(line.code, appears)[1:][has_later]
+    return _only_real(Reigns(np.arange(len(line)), appears, end))
+
+
+def _soonest(code: NDArray[np.int64], appears: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The least of each row's and all later rows' instants of the same entity, by doubling steps."""
+    least, step = appears.copy(), 1
+    while step < len(code):
+        same = code[step:] == code[:-step]
+        if not same.any():
+            break
+        least[:-step] = np.where(same, np.minimum(least[:-step], least[step:]), least[:-step])
+        step *= 2
+    return least
 
 
 def _general(line: Timeline, appears: NDArray[np.int64], *, from_next: bool) -> Reigns:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_type
 from pyspark.sql.types import (
-    BooleanType,
     DataType,
     DoubleType,
     FloatType,
@@ -70,36 +69,28 @@ class Source:
         return bool(self._view.row_keys) and not set(self.keys) <= set(self._view.row_keys)
 
     @property
-    def types(self) -> dict[str, DataType]:
-        """Every column that travels, the engine's own first."""
-        own: dict[str, DataType] = {}
-        if self._view.available_at is not None:
-            own[SINCE] = LongType()
-        if self._view.row_keys:
-            own |= {word: LongType() for word in self._words}
-        if self._view.deleted is not None or self._may_move:
-            own[DELETED] = BooleanType()
-        schema = self._view.rows.schema
-        return own | {name: schema[name].dataType for name in self._columns}
-
-    @property
     def _words(self) -> dict[str, Column]:
-        """The identity of a row: its only key if that is an integer, else two 64-bit hashes; null if any key is."""
-        names = self._view.row_keys
-        columns = [F.col(quoted(name)) for name in names]
-        if len(names) == 1 and isinstance(self._view.rows.schema[names[0]].dataType, IntegralType):
-            return {WORDS[0]: columns[0].cast("bigint")}
-        complete = reduce(lambda one, other: one & other, (column.isNotNull() for column in columns))
-        salted = (F.xxhash64(*columns), F.xxhash64(F.lit(len(names)), *reversed(columns)))
-        return {word: F.when(complete, hashed) for word, hashed in zip(WORDS, salted, strict=True)}
+        """The identity of a row within its entity: its keys if they are few integers, else two 64-bit hashes.
 
-    def frame(self, between: tuple[int, int] | None) -> DataFrame:
+        Null if any key is: such a row has no other versions.
+        """
+        schema = self._view.rows.schema
+        names = [name for name in self._view.row_keys if self._may_move or name not in self.keys]
+        columns = [F.col(quoted(name)) for name in names]
+        if all(isinstance(schema[name].dataType, IntegralType) for name in names) and len(names) <= len(WORDS):
+            words = [column.cast("bigint") for column in columns] or [F.lit(0).cast("bigint")]
+        else:
+            words = [F.xxhash64(*columns), F.xxhash64(F.lit(len(names)), *reversed(columns))]
+        complete = reduce(lambda one, other: one & other, (column.isNotNull() for column in columns), F.lit(True))
+        return {word: F.when(complete, value) for word, value in zip(WORDS, words, strict=False)}
+
+    def frame(self, between: tuple[int, int] | None, *, copies: int = _COPIES) -> DataFrame:
         """Keys, instant, own and used columns of every row that some t can see, or that hides one it could see."""
         view = self._view
         rows = view.rows
         columns = {wire.key_column(i): _key(rows, name) for i, name in enumerate(self.keys)}
         if not self.keys:
-            columns[wire.key_column(0)] = F.explode(F.expr(f"sequence(0L, {_COPIES - 1}L)"))
+            columns[wire.key_column(0)] = F.explode(F.expr(f"sequence(0L, {copies - 1}L)"))
         columns[wire.AT] = micros_column(rows, view.event_time, f"view {view.name}")
         if view.available_at is not None:
             columns[SINCE] = micros_column(rows, view.available_at, f"view {view.name}")
@@ -168,13 +159,12 @@ class Source:
         ghosts = ghosts.withColumns({k: F.col(e) for k, e in elsewhere.items()} | {DELETED: F.lit(True)})
         return selected.unionByName(ghosts.select(*selected.columns)).where(self._is_complete())
 
-    def plan(self, views: Sequence[View], offset: int, fields: Sequence[StructField], *, audit: bool) -> SourcePlan:
+    def plan(self, offset: int, fields: Sequence[StructField], *, audit: bool) -> SourcePlan:
         """What a worker needs to know; places count from the spine's `offset` columns on, in the order of `fields`."""
         place = {field.name: offset + number for number, field in enumerate(fields)}
         kind = {field.name: field.dataType for field in fields}
         mine = [_view_plan(view, place, kind, audit=audit) for view in self.views]
         return SourcePlan(
-            columns=list(self.types),
             is_clocked=self._view.is_clocked,
             is_ordered=self._reads_order,
             tie_break=self._tie_break,
@@ -262,14 +252,3 @@ def spine(frame: DataFrame, keys: tuple[str, ...], timestamp: str) -> DataFrame:
         columns = [F.pmod(F.xxhash64(at), F.lit(_COPIES)).cast("bigint").alias(wire.key_column(0))]
     own = [F.col(quoted(name)) for name in frame.columns]
     return frame.select(*columns, at.alias(wire.AT), *own)
-
-
-def on_the_wire(frame: DataFrame, tag: int, keys: int, slots: wire.Slots, types: Mapping[str, DataType]) -> DataFrame:
-    """A member's frame with its columns in their slots, all other slots null."""
-    mine = {slot: column for column, slot in slots.slot_of.items()}
-    travelling = [
-        (F.col(quoted(mine[slot])) if slot in mine else F.lit(None).cast(data_type)).alias(slot)
-        for slot, data_type in types.items()
-    ]
-    physical = [F.col(wire.key_column(i)) for i in range(keys)]
-    return frame.select(F.lit(tag).cast("tinyint").alias(wire.TAG), *physical, F.col(wire.AT), *travelling)

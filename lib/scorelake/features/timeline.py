@@ -45,7 +45,8 @@ class Scale:
         self._span = int(at.max()) - self._least + 2 if len(at) else 1
         self._instants: NDArray[np.int64] | None = None
         if codes * self._span >= FOREVER:
-            self._instants = np.unique(at)
+            in_order = np.sort(at)
+            self._instants = in_order[np.r_[True, in_order[1:] != in_order[:-1]]]
             self._span = len(self._instants) + 1
 
     def pack(self, code: NDArray[np.int64], at: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -56,10 +57,6 @@ class Scale:
     def first(self, code: NDArray[np.int64]) -> NDArray[np.int64]:
         """What no instant of an entity lies below."""
         return code * self._span
-
-    def instants(self, packed: NDArray[np.int64], code: NDArray[np.int64]) -> NDArray[np.int64]:
-        offset = packed - code * self._span
-        return self._least + offset if self._instants is None else self._instants[offset]
 
 
 class Axis:

@@ -58,8 +58,10 @@ def _of(rows: NDArray[np.int64], compare: ordering.Compare) -> ordering.Compare:
 
 def _repeated(values: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Which values occur more than once."""
-    in_order = np.sort(values)
-    twice = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
-    if not len(twice):
-        return np.zeros(len(values), dtype=bool)
-    return np.isin(values, twice)
+    order = np.argsort(values)
+    in_order = values[order]
+    same = in_order[1:] == in_order[:-1]
+    repeated = np.zeros(len(values), dtype=bool)
+    repeated[order[1:][same]] = True
+    repeated[order[:-1][same]] = True
+    return repeated

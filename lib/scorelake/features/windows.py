@@ -38,62 +38,86 @@ class Ask:
     kind: pa.DataType
 
 
+class Questions:
+    """Rows asked at instants: where their windows begin and end, and how many rows are in them."""
+
+    def __init__(self, line: Timeline, asked: Instants) -> None:
+        self.line = line
+        self.asked = asked
+        self._begins: dict[int | None, NDArray[np.int64]] = {}
+        self._counts: dict[int | None, NDArray[np.int64]] = {}
+
+    @cached_property
+    def end(self) -> NDArray[np.int64]:
+        return self.line.axis.earlier(self.asked)
+
+    def begin(self, length: int | None) -> NDArray[np.int64]:
+        if length not in self._begins:
+            line, asked = self.line, self.asked
+            self._begins[length] = line.axis.starts(asked) if length is None else line.axis.earlier(asked.back(length))
+        return self._begins[length]
+
+    @cached_property
+    def as_of(self) -> NDArray[np.int64]:
+        """Position of the last visible row up to each instant, one at the instant included; -1 where there is none."""
+        return self.line.last_visible(self.begin(None), self.line.axis.earlier(self.asked.back(-1)), self.asked.at)
+
+    def last(self, length: int | None) -> NDArray[np.int64]:
+        """Position of the last visible row of each window; -1 where it is empty."""
+        return self.line.last_visible(self.begin(length), self.end, self.asked.at)
+
+    def first(self, length: int | None) -> NDArray[np.int64]:
+        """Position of the first visible row of each window; -1 where it is empty."""
+        return self.line.first_visible(self.begin(length), self.end, self.asked.at)
+
+    @cached_property
+    def totals(self) -> Totals:
+        return Totals(self.line, self.asked)
+
+    @cached_property
+    def extremes(self) -> Extremes:
+        return Extremes(self.line, self.asked)
+
+    @cached_property
+    def _ones(self) -> list[Running]:
+        return self.totals.running([exact.Digit(0, np.ones(len(self.line), dtype=np.int64))])
+
+    def count(self, length: int | None) -> NDArray[np.int64]:
+        if length not in self._counts:
+            total = exact.to_integers(self.totals.over(self._ones, length), len(self.asked))
+            self._counts[length] = np.asarray(total, dtype=np.int64)
+        return self._counts[length]
+
+
 class Windows:
     """Window features over one column (its non-null rows), or over all rows when there is no column.
 
-    `line` must be fully ordered when first or last is asked for.
+    `questions` are about all rows; they must be fully ordered when first or last is asked for.
     """
 
-    def __init__(self, line: Timeline, asked: Instants, column: pa.Array | None) -> None:
-        self._asked = asked
+    def __init__(self, questions: Questions, column: pa.Array | None) -> None:
         self._column = column
         if column is not None and (valid := ordering.validity(column)) is not None:
-            line = line.where(valid[line.rows])
-        self._line = line
-        self._begins: dict[int | None, NDArray[np.int64]] = {}
+            questions = Questions(questions.line.where(valid[questions.line.rows]), questions.asked)
+        self._questions = questions
+        self._line, self._asked = questions.line, questions.asked
 
     def answer(self, ask: Ask) -> pa.Array:
         """One value for each instant, of type `ask.kind`."""
         return _FUNCTIONS[ask.function](self, ask)
 
-    # ------------------------------------------------------------------ where windows begin and end
-
-    @cached_property
-    def _end(self) -> NDArray[np.int64]:
-        return self._line.axis.earlier(self._asked)
-
-    def _begin(self, length: int | None) -> NDArray[np.int64]:
-        if length not in self._begins:
-            line, asked = self._line, self._asked
-            self._begins[length] = line.axis.starts(asked) if length is None else line.axis.earlier(asked.back(length))
-        return self._begins[length]
-
-    # ------------------------------------------------------------------ rows of the window
-
     def _count(self, ask: Ask) -> pa.Array:
-        return pa.array(self._rows(ask.length))
-
-    def _rows(self, length: int | None) -> NDArray[np.int64]:
-        return np.asarray(exact.to_integers(self._totals.over(self._ones, length), len(self._asked)))
-
-    @cached_property
-    def _totals(self) -> Totals:
-        return Totals(self._line, self._asked)
-
-    @cached_property
-    def _ones(self) -> list[Running]:
-        return self._totals.running([exact.Digit(0, np.ones(len(self._line), dtype=np.int64))])
+        return pa.array(self._questions.count(ask.length))
 
     def _age(self, ask: Ask) -> pa.Array:
-        last = self._line.last_visible(self._begin(ask.length), self._end, self._asked.at)
-        since = (self._asked.at - _at(self._line.at, last)) / MICROS
-        return pa.array(since, mask=last < 0)
+        last = self._questions.last(ask.length)
+        return pa.array((self._asked.at - _at(self._line.at, last)) / MICROS, mask=last < 0)
 
     def _last(self, ask: Ask) -> pa.Array:
-        return self._taken(self._line.last_visible(self._begin(ask.length), self._end, self._asked.at))
+        return self._taken(self._questions.last(ask.length))
 
     def _first(self, ask: Ask) -> pa.Array:
-        return self._taken(self._line.first_visible(self._begin(ask.length), self._end, self._asked.at))
+        return self._taken(self._questions.first(ask.length))
 
     def _taken(self, position: NDArray[np.int64]) -> pa.Array:
         return _values(self._column).take(pa.array(_at(self._line.rows, position), mask=position < 0))
@@ -108,18 +132,14 @@ class Windows:
     def _keys(self) -> NDArray[np.int64]:
         return self._ranked.keys[self._line.rows]
 
-    @cached_property
-    def _extremes(self) -> Extremes:
-        return Extremes(self._line, self._asked)
-
     def _max(self, ask: Ask) -> pa.Array:
-        return self._restored(self._extremes.greatest(self._keys, ask.length), ask)
+        return self._restored(self._questions.extremes.greatest(self._keys, ask.length), ask)
 
     def _min(self, ask: Ask) -> pa.Array:
-        return self._restored(~self._extremes.greatest(~self._keys, ask.length), ask)
+        return self._restored(~self._questions.extremes.greatest(~self._keys, ask.length), ask)
 
     def _restored(self, keys: NDArray[np.int64], ask: Ask) -> pa.Array:
-        empty = self._rows(ask.length) == 0
+        empty = self._questions.count(ask.length) == 0
         if not len(self._line):
             return pa.nulls(len(empty), ask.kind)
         found = self._ranked.restore(np.where(empty, self._keys[0], keys))
@@ -128,15 +148,17 @@ class Windows:
     def _count_distinct(self, ask: Ask) -> pa.Array:
         """A value is in the window when its latest visible row is: count values whose row has come and not yet left."""
         line, owns = self._line, self._value_reigns
-        code, at = line.code[owns.position], line.at[owns.position]
-        end = owns.end
+        code, end = line.code[owns.position], owns.end
         if ask.length is not None:
-            end = np.minimum(end, at + ask.length + 1)
-        real = owns.begin < end
-        begun = axis(line.codes, code[real], owns.begin[real])
-        ended = axis(line.codes, code[real], end[real])
+            leaves = line.at[owns.position] + ask.length + 1
+            end = np.maximum(np.minimum(end, leaves), owns.begin)
         now = self._asked.back(-1)
-        return pa.array(begun.earlier(now) - ended.earlier(now))
+        return pa.array(self._values_begun - axis(line.codes, code, end).earlier(now))
+
+    @cached_property
+    def _values_begun(self) -> NDArray[np.int64]:
+        line, owns = self._line, self._value_reigns
+        return axis(line.codes, line.code[owns.position], owns.begin).earlier(self._asked.back(-1))
 
     @cached_property
     def _value_reigns(self) -> Reigns:
@@ -157,7 +179,7 @@ class Windows:
 
     @cached_property
     def _running(self) -> list[Running]:
-        return self._totals.running(digits(_values(self._column), self._line.rows))
+        return self._questions.totals.running(digits(_values(self._column), self._line.rows))
 
     @cached_property
     def _oddities(self) -> list[list[Running]]:
@@ -169,33 +191,34 @@ class Windows:
         if np.isfinite(values).all():
             return []
         odd = (np.isnan(values), values == np.inf, values == -np.inf)
-        return [self._totals.running([exact.Digit(0, mask.astype(np.int64))]) for mask in odd]
+        return [self._questions.totals.running([exact.Digit(0, mask.astype(np.int64))]) for mask in odd]
 
     def _odd_sums(self, length: int | None) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Where a sum is not finite, and what it is there."""
         zero = np.zeros(len(self._asked), dtype=np.int64)
         nan, plus, minus = (
-            exact.to_integers(self._totals.over(odd, length), len(zero)) for odd in self._oddities or [[], [], []]
+            exact.to_integers(self._questions.totals.over(odd, length), len(zero))
+            for odd in self._oddities or [[], [], []]
         )
         result = np.where((nan > 0) | ((plus > 0) & (minus > 0)), np.nan, np.where(plus > 0, np.inf, -np.inf))
         return np.asarray((nan > 0) | (plus > 0) | (minus > 0)), result
 
     def _float_sum(self, length: int | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        high, low = exact.to_floats(self._totals.over(self._running, length), len(self._asked))
+        high, low = exact.to_floats(self._questions.totals.over(self._running, length), len(self._asked))
         odd, instead = self._odd_sums(length)
         return np.where(odd, instead, high), np.where(odd, 0.0, low)
 
     def _integer_sum(self, length: int | None) -> NDArray[Any]:
-        return exact.to_integers(self._totals.over(self._running, length), len(self._asked))
+        return exact.to_integers(self._questions.totals.over(self._running, length), len(self._asked))
 
     def _sum(self, ask: Ask) -> pa.Array:
-        empty = self._rows(ask.length) == 0
+        empty = self._questions.count(ask.length) == 0
         if pa.types.is_floating(ask.kind):
             return pa.array(self._float_sum(ask.length)[0], mask=empty)
         return whole(self._integer_sum(ask.length), empty, ask.kind, ask.name)
 
     def _mean(self, ask: Ask) -> pa.Array:
-        rows = self._rows(ask.length)
+        rows = self._questions.count(ask.length)
         empty = rows == 0
         count = np.maximum(rows, 1)
         column = _values(self._column)
@@ -218,8 +241,8 @@ class Windows:
 
     def _variances(self, length: int | None) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
         """As `Spread.variances`, NaN where a value is not finite, and the number of rows."""
-        rows = self._rows(length)
-        found, exponent = self._spread.variances(self._begin(length), self._end, length, rows)
+        rows = self._questions.count(length)
+        found, exponent = self._spread.variances(self._questions.begin(length), self._questions.end, length, rows)
         odd, _ = self._odd_sums(length)
         return np.where(odd, np.nan, found), exponent, rows
 
@@ -227,7 +250,7 @@ class Windows:
     def _spread(self) -> Spread:
         values = as_doubles(_values(self._column))[self._line.rows]
         finite = np.where(np.isfinite(values), values, 0.0)
-        return Spread(self._line, self._asked, self._totals, finite)
+        return Spread(self._line, self._asked, self._questions.totals, finite)
 
     @property
     def _unit(self) -> float:

@@ -1,24 +1,30 @@
-"""How spine rows and source rows travel in one frame: a tag, the entity key, an instant, and slots.
+"""How rows travel to their entity's partition: as Arrow batches packed by bucket, a few large binary values.
 
-Columns of equal type share slots, whichever table they come from, so that a row is as wide as the widest table and not
-as all tables together.
+Spark shuffles row by row otherwise, which costs more than everything else together. A bucket is a share of all
+entities; a member is the spine (0) or one of the source tables (1, 2, ...).
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 if TYPE_CHECKING:
-    from pyspark.sql.types import DataType
+    from pyspark.sql import DataFrame
 
-TAG, AT = "#tag", "#at"
+MEMBER, BUCKET, ROWS, AT = "#member", "#bucket", "#rows", "#at"
 """Names begin with #, as no column of a table does."""
+SCHEMA = f"`{MEMBER}` tinyint, `{BUCKET}` int, `{ROWS}` binary"
+_ROWS_A_BUCKET = 4_096
+_LEAST_ROWS = 131_072
+_MOST_BYTES = 128 << 20
+_TOGETHER_BYTES = 256 << 20
+
+Members = Mapping[int, pa.Table]
 
 
 def key_column(number: int) -> str:
@@ -26,48 +32,74 @@ def key_column(number: int) -> str:
 
 
 @dataclass(frozen=True)
-class Slots:
-    """Which slot each column of one table travels in."""
+class Pack:
+    """Packs the rows of one member by their bucket, which is their first column. Runs in Python workers."""
 
-    slot_of: Mapping[str, str]
+    member: int
+    buckets: int
 
-    def __getitem__(self, column: str) -> str:
-        return self.slot_of[column]
+    def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        held: list[pa.RecordBatch] = []
+        rows = size = 0
+        for batch in batches:
+            held.append(batch)
+            rows, size = rows + batch.num_rows, size + batch.nbytes
+            if rows >= max(_LEAST_ROWS, _ROWS_A_BUCKET * self.buckets) or size >= _MOST_BYTES:
+                yield self._packed(held)
+                held, rows, size = [], 0, 0
+        if rows:
+            yield self._packed(held)
+
+    def _packed(self, held: list[pa.RecordBatch]) -> pa.RecordBatch:
+        table = pa.Table.from_batches(held).combine_chunks()
+        bucket = table.column(0).to_numpy()
+        order = np.argsort(bucket.astype(np.int16 if self.buckets <= 1 << 15 else np.int32), kind="stable")
+        (in_order,) = table.drop_columns([BUCKET]).take(pa.array(order)).combine_chunks().to_batches()
+        ends = np.cumsum(np.bincount(bucket, minlength=self.buckets))
+        present = np.flatnonzero(np.diff(ends, prepend=0))
+        begins = np.r_[0, ends]
+        blobs = [_written(in_order.slice(begins[one], ends[one] - begins[one])) for one in present]
+        member = pa.array(np.full(len(present), self.member, dtype=np.int8))
+        bucket_of = pa.array(present.astype(np.int32))
+        return pa.RecordBatch.from_arrays([member, bucket_of, pa.array(blobs, pa.binary())], [MEMBER, BUCKET, ROWS])
 
 
-def assign(tables: Sequence[Mapping[str, DataType]]) -> tuple[list[Slots], dict[str, DataType]]:
-    """Slots of each table's columns, and the type of every slot."""
-    kinds: dict[str, int] = {}
-    types: dict[str, DataType] = {}
-    tables_slots = []
-    for columns in tables:
-        used: Counter[str] = Counter()
-        slot_of = {}
-        for column, data_type in columns.items():
-            kind = data_type.json()
-            number = kinds.setdefault(kind, len(kinds))
-            slot = f"#slot{number}_{used[kind]}"
-            used[kind] += 1
-            slot_of[column] = slot
-            types[slot] = data_type
-        tables_slots.append(Slots(slot_of))
-    return tables_slots, types
+def _written(batch: pa.RecordBatch) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
+    return bytes(sink.getvalue())
 
 
-def split(batches: Iterable[pa.RecordBatch], members: Mapping[int, Sequence[str]]) -> dict[int, list[pa.Array]]:
-    """The columns of each member (tag -> physical columns), whole; nothing at all when no row arrived."""
-    pieces: dict[int, list[pa.RecordBatch]] = {tag: [] for tag in members}
+def unpack(batches: Iterable[pa.RecordBatch], empty: Mapping[int, pa.Schema]) -> Iterator[Members]:
+    """The rows of some buckets, each once: of all at a time, or one by one where all would be too much for a worker.
+
+    `empty` is the schema of a member without rows. A bucket's rows always come together.
+    """
+    found: dict[int, list[tuple[int, pa.Buffer]]] = {}
+    total = 0
     for batch in batches:
-        tags = batch.column(TAG)
-        present = tags.unique().to_pylist()
-        for tag in present:
-            mine = batch.select(list(members[tag]))
-            pieces[tag].append(mine if len(present) == 1 else mine.filter(pc.equal(tags, tag)))
-        nothing = batch.slice(0, 0)
-    if not any(pieces.values()):
-        return {}
-    return {tag: _joined(some or [nothing.select(list(members[tag]))]) for tag, some in pieces.items()}
+        for member, bucket, rows in zip(*(batch.column(name) for name in (MEMBER, BUCKET, ROWS)), strict=True):
+            found.setdefault(bucket.as_py(), []).append((member.as_py(), rows.as_buffer()))
+            total += rows.as_buffer().size
+    if not found:
+        return
+    if total <= _TOGETHER_BYTES:
+        found = {0: [blob for blobs in found.values() for blob in blobs]}
+    for bucket in list(found):
+        yield _read(found.pop(bucket), empty)
 
 
-def _joined(pieces: list[pa.RecordBatch]) -> list[pa.Array]:
-    return [pa.concat_arrays([piece.column(i) for piece in pieces]) for i in range(pieces[0].num_columns)]
+def _read(blobs: list[tuple[int, pa.Buffer]], empty: Mapping[int, pa.Schema]) -> Members:
+    tables: dict[int, list[pa.Table]] = {member: [] for member in empty}
+    for member, rows in blobs:
+        tables[member].append(pa.ipc.open_stream(rows).read_all())
+    return {
+        member: pa.concat_tables(some).combine_chunks() if some else empty[member].empty_table()
+        for member, some in tables.items()
+    }
+
+
+def packed(frame: DataFrame, member: int, buckets: int) -> DataFrame:
+    """A member's rows, bucket first, on the wire."""
+    return frame.mapInArrow(Pack(member, buckets), SCHEMA)

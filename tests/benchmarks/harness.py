@@ -1,0 +1,126 @@
+"""CPU seconds of a whole process tree around one action, side against side in interleaved rounds.
+
+A side is an action in a warm session: Spark's JVM, its Python workers and this process all count. The last line that a
+benchmark prints is one JSON object.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Options:
+    scale: float = 1.0
+    rounds: int = 3
+
+
+@dataclass
+class Report:
+    """What a benchmark found; `cpu_seconds` are medians by side."""
+
+    bench: str
+    answers_equal: bool
+    cpu_seconds: Mapping[str, float]
+    ratios: Mapping[str, float]
+    rows: int
+    rounds: int
+    extra: Mapping[str, float] = field(default_factory=dict)
+
+    def line(self) -> str:
+        def rounded(numbers: Mapping[str, float]) -> dict[str, float]:
+            return {name: round(number, 3) for name, number in numbers.items()}
+
+        found = {
+            "bench": self.bench,
+            "answers_equal": self.answers_equal,
+            "ratios": rounded(self.ratios),
+            "cpu_seconds": rounded(self.cpu_seconds),
+            "rows": self.rows,
+            "rounds": self.rounds,
+        }
+        return json.dumps(found | rounded(self.extra))
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process, all that descend from it and all of these that have ended."""
+    children: dict[int, list[int]] = {}
+    used: dict[int, float] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit():
+            try:
+                fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            children.setdefault(int(fields[1]), []).append(int(folder.name))
+            used[int(folder.name)] = sum(map(int, fields[11:15])) / _TICKS
+    total, waiting = 0.0, [os.getpid()]
+    while waiting:
+        process = waiting.pop()
+        total += used.get(process, 0.0)
+        waiting += children.get(process, [])
+    return total
+
+
+def measure(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median CPU seconds of each side over `rounds` interleaved rounds, after each has run twice to warm up."""
+    seen: dict[str, list[float]] = {name: [] for name in sides}
+    for number in range(-2, rounds):
+        for name, action in sides.items():
+            before, began = cpu_seconds(), time.monotonic()
+            action()
+            used, took = cpu_seconds() - before, time.monotonic() - began
+            print(f"{'warm-up' if number < 0 else f'round {number + 1}'}  {name}: {used:.2f} CPU s, {took:.2f} s")
+            if number >= 0:
+                seen[name].append(used)
+    return {name: statistics.median(some) for name, some in seen.items() if some}
+
+
+def ratio(cpu: Mapping[str, float], one: str, other: str) -> float:
+    """How many times the CPU of `other` goes into `one`; 0 when nothing was measured."""
+    return cpu[one] / cpu[other] if cpu.get(other) else 0.0
+
+
+def act(frame: DataFrame) -> None:
+    """Compute every row and column of a frame, and keep nothing."""
+    frame.write.format("noop").mode("overwrite").save()
+
+
+def spark_session(name: str) -> SparkSession:
+    """A local session as a laptop has it, with the package on the workers' path."""
+    from scorelake import session
+
+    os.environ["PYTHONPATH"] = os.pathsep.join((str(ROOT / "lib"), str(ROOT)))
+    spark = session.start(name, master="local[2]", conf={"spark.driver.memory": "6g"})
+    spark.sparkContext.setLogLevel("ERROR")
+    return spark
+
+
+def main(bench: Callable[[SparkSession, Options], Report], arguments: Sequence[str] | None = None) -> None:
+    """Run a benchmark from the command line; exit code 1 when the sides' answers differ."""
+    parser = argparse.ArgumentParser(description=bench.__doc__)
+    parser.add_argument("--scale", type=float, default=1.0, help="share of the full number of rows")
+    parser.add_argument("--rounds", type=int, default=3, help="measured rounds after two to warm up; 0: answers only")
+    options = Options(**vars(parser.parse_args(arguments)))
+    before = cpu_seconds()
+    spark = spark_session("bench")
+    spark.range(1).count()
+    print(f"start-up: {cpu_seconds() - before:.2f} CPU s")
+    report = bench(spark, options)
+    print(report.line())
+    sys.exit(0 if report.answers_equal else 1)

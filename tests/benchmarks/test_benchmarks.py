@@ -1,0 +1,22 @@
+"""Every benchmark once at a tiny size: its answers, never its times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.benchmarks import pit, windows
+from tests.benchmarks.harness import Options
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from pyspark.sql import SparkSession
+
+
+@pytest.mark.parametrize("module", [pit, windows], ids=["pit", "windows"])
+def test_both_sides_answer_alike(spark: SparkSession, module: ModuleType) -> None:
+    report = module.bench(spark, Options(scale=0.002, rounds=0))
+    assert report.answers_equal
+    assert report.line().startswith(f'{{"bench": "{report.bench}", "answers_equal": true, "ratios": ')
