@@ -17,6 +17,9 @@ from scorelake.tables import Expectation
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+SCHEMA_METRICS = frozenset({"table.columns", "table.column_types", "table.column_count"})
+"""What GX reads from a frame's schema alone."""
+
 
 def measured_columns(expectations: Sequence[Expectation], columns: Sequence[str]) -> list[str]:
     """The columns whose values the expectations may read: those that occur anywhere in their kwargs."""
@@ -62,7 +65,7 @@ class _Judge:
     def of(cls, expectation: Expectation, names: Mapping[str, str], rows: Slices, schema: Slices) -> _Judge:
         plain = built(expectation)
         needed = _needed(plain, schema, rule_name(expectation))
-        if not any(schema.reads_data(metric) for metric in needed.values()):
+        if all(metric.metric_name in SCHEMA_METRICS for metric in needed.values()):
             return cls(expectation, plain, schema, needed)
         gx = addressed(expectation, names)
         return cls(expectation, gx, rows, _needed(gx, rows, rule_name(expectation)))
