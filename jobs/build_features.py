@@ -11,7 +11,6 @@ Values are those visible at D+1 00:00. The same engine answers for training, so 
 
 from __future__ import annotations
 
-from functools import reduce
 from typing import TYPE_CHECKING
 
 from jobs import _as_of
@@ -27,7 +26,7 @@ from scorelake.nightly.graph import Node
 from scorelake.runs import Outcome
 from scorelake.settings import Settings
 from scorelake.stores.lake import Lake, Mark, columns_of
-from scorelake.transform import gold
+from scorelake.transform import gold, views
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -77,7 +76,7 @@ def _populations(lake: Lake, query: str, dates: RunDates, at: At) -> DataFrame:
     for day in dates:
         t = calendar.as_of(day)
         nights.append(gold.population(lake.spark, query, t, at).withColumn("event_timestamp", F.lit(t)))
-    return reduce(lambda left, right: left.unionByName(right), nights)
+    return views.union(nights)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from scorelake import dates, sql
 from scorelake.errors import ContractBroken
 from scorelake.tables import Gold, Label, Versioned, quoted
 from scorelake.transform.fit import fitted
-from scorelake.transform.views import named
+from scorelake.transform.views import named, union
 from scorelake.transform.visible import At
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def build(spark: SparkSession, query: str, contract: Gold, run_dates: Iterable[d
         rows = _run(spark, query, _parameters(day), at, dates.as_of(day))
         return _clocked(fitted(rows, contract), contract, day)
 
-    return _union(map(slice_of, run_dates))
+    return union(map(slice_of, run_dates))
 
 
 def build_with(function: Transform, contract: Gold, run_dates: Iterable[date], at: At) -> DataFrame:
@@ -44,7 +44,7 @@ def build_with(function: Transform, contract: Gold, run_dates: Iterable[date], a
         rows = function(lambda name: at(name, dates.as_of(day)), day)
         return _clocked(fitted(rows, contract), contract, day)
 
-    return _union(map(slice_of, run_dates))
+    return union(map(slice_of, run_dates))
 
 
 def population(spark: SparkSession, query: str, t: datetime, at: At) -> DataFrame:
@@ -69,7 +69,7 @@ def labels(
     The write fails when the label SQL returns a key twice. No cut-off gives the same columns and no row.
     """
     labelled = [_labelled(spark, query, population_query, contract, day, at) for day in cutoffs]
-    return _union(labelled) if labelled else _no_labels(spark, contract)
+    return union(labelled) if labelled else _no_labels(spark, contract)
 
 
 def label_available_at(cutoff: date, label: Label) -> datetime:
@@ -176,7 +176,3 @@ def _joined(members: DataFrame, outcomes: DataFrame, contract: Gold) -> DataFram
     keys = [F.col(f"m.{quoted(key)}").cast(types[key]).alias(key) for key in contract.keys]
     others = [F.col(f"o.{quoted(name)}") for name in contract.column_names if name not in contract.keys]
     return joined.select(*keys, *others)
-
-
-def _union(frames: Iterable[DataFrame]) -> DataFrame:
-    return reduce(DataFrame.unionByName, frames)
