@@ -140,6 +140,7 @@ def test_an_expectation_that_cannot_be_judged_is_an_error_with_its_name(deliveri
         run(deliveries, [broken], stage=stage)
 
 
+@pytest.mark.slow  # its condition is Python, and every failing task is tried again
 def test_an_expectation_that_breaks_on_a_row_is_named_without_the_row(deliveries, stage):
     schema = expect("column_values_to_match_json_schema", column="note", json_schema={"type": "object"})
     with pytest.raises(ExpectationRaised, match="match_json_schema: note") as caught:

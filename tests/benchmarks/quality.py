@@ -1,0 +1,208 @@
+"""Gate, split and write both sides, against a plain cast and write, and against Great Expectations and the same write.
+
+5 M bronze rows of 20 text columns, 12 row-level and 4 table-level expectations, one row in about 300 is quarantined.
+The gate side does all that build_silver does but the commit log; the plain side casts the same columns and writes them
+without asking anything. Uniqueness, which needs a shuffle, is reported beside.
+
+    python -m tests.benchmarks.quality --scale 0.2
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scorelake.quality import gate
+from scorelake.quality.catalogue import built, load
+from scorelake.quality.rules import implied
+from scorelake.quality.verdicts import Verdict
+from scorelake.tables import Bronze, Expectation, Silver
+from scorelake.transform import silver
+from tests.benchmarks import harness
+from tests.benchmarks.harness import Options, Report
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+ROWS = 5_000_000
+DAY = date(2024, 1, 1)
+TYPES = {
+    **{f"n{i}": "bigint" for i in range(8)},
+    **{f"d{i}": "decimal(10,2)" for i in range(4)},
+    **{f"s{i}": "string" for i in range(5)},
+    **{f"t{i}": "timestamp" for i in range(3)},
+}
+
+
+def _expectation(kind: str, action: str, **kwargs: object) -> Expectation:
+    return Expectation.model_validate({"type": f"expect_{kind}", "action": action, "kwargs": kwargs})
+
+
+ROW_LEVEL = (
+    _expectation("column_values_to_not_be_null", "quarantine", column="n0"),
+    _expectation("column_values_to_not_be_null", "fail", column="s0", mostly=0.9),
+    _expectation("column_values_to_be_between", "quarantine", column="n1", min_value=100),
+    _expectation("column_values_to_be_between", "warn", column="d0", min_value=1, max_value=9_990),
+    _expectation("column_values_to_be_between", "warn", column="d1", min_value=0),
+    _expectation("column_values_to_be_in_set", "warn", column="s1", value_set=[f"cat-{i}" for i in range(495)]),
+    _expectation("column_values_to_not_be_in_set", "quarantine", column="n2", value_set=[7, 77, 777]),
+    _expectation("column_values_to_match_regex", "warn", column="s2", regex="^cat-[0-9]{2,3}$"),
+    _expectation("column_value_lengths_to_be_between", "warn", column="s3", min_value=6, max_value=7),
+    _expectation("column_pair_values_a_to_be_greater_than_b", "warn", column_A="d2", column_B="d3"),
+    _expectation("column_pair_values_to_be_equal", "warn", column_A="n3", column_B="n4"),
+    _expectation("multicolumn_sum_to_equal", "warn", column_list=["n5", "n6"], sum_total=100_000),
+)
+TABLE_LEVEL = (
+    _expectation("table_row_count_to_be_between", "fail", min_value=1),
+    _expectation("column_mean_to_be_between", "warn", column="n1", min_value=0),
+    _expectation("column_max_to_be_between", "warn", column="d1", max_value=10_000),
+    _expectation("column_min_to_be_between", "warn", column="t0", min_value="2020-01-01"),
+)
+UNIQUE = _expectation("compound_columns_to_be_unique", "quarantine", column_list=["n0", "n1", "d0"])
+
+
+@dataclass(frozen=True)
+class Work:
+    """The bronze slice, and a folder for what the sides write."""
+
+    spark: SparkSession
+    bronze: DataFrame
+    folder: Path
+
+    def candidates(self) -> silver.Candidates:
+        return silver.candidates(
+            self.spark, f"SELECT {', '.join(TYPES)} FROM bronze.t", _silver(), _bronze(), self.bronze
+        )
+
+    def write(self, frame: DataFrame, name: str) -> None:
+        """A new Delta table, partitioned as the lake's are."""
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+        frame.write.format("delta").partitionBy("run_date").save(str(self.folder / name))
+
+    def stage(self, frame: DataFrame) -> DataFrame:
+        place = str(self.folder / "staged")
+        frame.write.mode("overwrite").option("compression", "lz4_raw").parquet(place)
+        return self.spark.read.schema(frame.schema).parquet(place)
+
+    def plain(self) -> None:
+        found = self.candidates()
+        self.write(found.frame.select(*found.columns), "plain")
+
+    def gated(self, expectations: Sequence[Expectation]) -> Verdict:
+        found = self.candidates()
+        rules = [implied(name, failed, settles=name == "malformed") for name, failed in found.rules]
+        judge = gate.prepare(found.frame, gate.Subject("silver.t", tuple(TYPES)), expectations, rules, [DAY])
+        staged = judge.staged(found.frame, self.stage)
+        [verdict] = judge.verdicts(staged, due=[DAY])
+        self.write(judge.quarantined(staged, [verdict]), "quarantine")
+        self.write(judge.accepted(found.frame, staged, [verdict], found.columns), "silver")
+        return verdict
+
+    def by_gx(self, expectations: Sequence[Expectation]) -> list[Any]:
+        """A checkpoint on the same frame, then the same write."""
+        found = self.candidates()
+        context = load().get_context(mode="ephemeral")
+        context.variables.progress_bars = {"globally": False}
+        asset = context.data_sources.add_spark("s", persist=False).add_dataframe_asset("a")
+        batch = asset.add_batch_definition_whole_dataframe("b")
+        objects = [built(each) for each in expectations]
+        suite = context.suites.add(load().ExpectationSuite(name="suite", expectations=objects))
+        definition = load().ValidationDefinition(name="v", data=batch, suite=suite)
+        checkpoint = load().Checkpoint(
+            name="c", validation_definitions=[context.validation_definitions.add(definition)], result_format="BASIC"
+        )
+        run = context.checkpoints.add(checkpoint).run(batch_parameters={"dataframe": found.frame.select(*TYPES)})
+        [answer] = run.run_results.values()
+        self.write(found.frame.select(*found.columns), "by_gx")
+        return list(answer.results)
+
+
+def bench(spark: SparkSession, options: Options) -> Report:
+    """The gate of a silver table against no gate and against GX."""
+    rows = int(ROWS * options.scale)
+    folder = Path(tempfile.mkdtemp(prefix="bench-quality-"))
+    try:
+        work = Work(spark, _written_bronze(spark, folder, rows), folder)
+        equal = _answers_equal(work, rows)
+        everything = (*ROW_LEVEL, *TABLE_LEVEL)
+        sides: dict[str, Callable[[], object]] = {
+            "plain": work.plain,
+            "gate": lambda: work.gated(everything),
+            "gate_unique": lambda: work.gated((*everything, UNIQUE)),
+            "gx": lambda: work.by_gx(everything),
+        }
+        cpu = harness.measure(sides, options.rounds)
+        ratios = {
+            "gate_vs_gx": harness.ratio(cpu, "gate", "gx"),
+            "gate_vs_plain_write": harness.ratio(cpu, "gate", "plain"),
+            "gate_with_uniqueness_vs_plain_write": harness.ratio(cpu, "gate_unique", "plain"),
+        }
+        return Report("quality", equal, cpu, ratios, rows, options.rounds)
+    finally:
+        shutil.rmtree(folder)
+
+
+def _answers_equal(work: Work, rows: int) -> bool:
+    """GX's counts on the same rows are the gate's, and no row is lost or doubled."""
+    verdict = work.gated(ROW_LEVEL)
+    ours = {result.rule: (result.rows, result.unexpected, result.success) for result in verdict.results if result.gx}
+    theirs = [
+        (each.result["element_count"], each.result["unexpected_count"], each.success) for each in work.by_gx(ROW_LEVEL)
+    ]
+    count = {
+        name: work.spark.read.format("delta").load(str(work.folder / name)).count() for name in ("silver", "quarantine")
+    }
+    print(f"rows {rows}, accepted {count['silver']}, quarantined {count['quarantine']}")
+    return sorted(ours.values()) == sorted(theirs) and sum(count.values()) == rows and 0 < count["quarantine"] < rows
+
+
+def _written_bronze(spark: SparkSession, folder: Path, rows: int) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    def drawn(column: int, below: int) -> str:
+        return f"pmod(xxhash64(id, {column}), {below})"
+
+    text = {
+        **{
+            f"n{i}": f"CASE WHEN {drawn(i, 10_000)} = 0 THEN 'x' ELSE CAST({drawn(i, 100_000)} AS STRING) END"
+            for i in range(8)
+        },
+        **{f"d{i}": f"CAST(CAST({drawn(20 + i, 1_000_000)} / 100 AS DECIMAL(10,2)) AS STRING)" for i in range(4)},
+        **{f"s{i}": f"concat('cat-', {drawn(30 + i, 500)})" for i in range(5)},
+        **{f"t{i}": f"CAST(timestamp_seconds(1704067200 + {drawn(40 + i, 86_400)}) AS STRING)" for i in range(3)},
+    }
+    columns = [F.expr(sql).alias(name) for name, sql in text.items()]
+    provenance = (
+        "CAST(NULL AS STRING) AS raw",
+        "CAST(NULL AS MAP<STRING,STRING>) AS extra",
+        "concat('sales/2024-01-01/part-', id % 4, '.csv') AS source_file",
+        "id + 1 AS source_row",
+        "DATE'2024-01-01' AS run_date",
+        "TIMESTAMP'2024-01-02' AS available_at",
+        "TIMESTAMP'2024-01-02 03:00:00' AS ingested_at",
+        "'run' AS run_id",
+    )
+    place = str(folder / "bronze")
+    frame = spark.range(rows, numPartitions=4).select(*columns, *map(F.expr, provenance))
+    frame.write.format("delta").partitionBy("run_date").save(place)
+    return spark.read.format("delta").load(place)
+
+
+def _bronze() -> Bronze:
+    source = {"kind": "csv", "path": "{run_date}.csv", "delivery": "events", "starts": DAY, "delivers": "daily"}
+    columns = [f"{name} STRING" for name in TYPES]
+    return Bronze.model_validate({"name": "bronze.t", "description": "t", "columns": columns, "source": source})
+
+
+def _silver() -> Silver:
+    columns = [f"{name} {kind}" for name, kind in TYPES.items()]
+    return Silver.model_validate({"name": "silver.t", "description": "t", "columns": columns})
+
+
+if __name__ == "__main__":
+    harness.main(bench)
