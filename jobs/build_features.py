@@ -59,7 +59,13 @@ def _build(lake: Lake, definitions: Definitions, repo: FeatureRepo, node: Node, 
 
     with _as_of.reader(lake, definitions, sql.tables_read(query), instants=len(dates)) as at:
         spine = _populations(lake, query, dates, at)
-        answered = retrieve.features(spine, repo.request(node.subject), read=lake.read, conf_dir=str(repo.conf_dir))
+        answered = retrieve.features(
+            spine,
+            repo.request(node.subject),
+            read=lake.read,
+            between=(calendar.as_of(dates.first), calendar.as_of(dates.last)),
+            conf_dir=str(repo.conf_dir),
+        )
         rows = answered.withColumn("run_date", F.date_sub(F.to_date("event_timestamp"), 1)).withColumn(
             "run_id", F.lit(runs.run_id())
         )

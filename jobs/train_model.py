@@ -12,6 +12,7 @@ promote_model has let it through its gate.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -28,10 +29,11 @@ from scorelake.feature_store import definitions as feature_definitions
 from scorelake.nightly import hashes
 from scorelake.runs import Outcome
 from scorelake.settings import Settings
+from scorelake.stores import ops
 from scorelake.stores.lake import Lake
 from scorelake.stores.model_files import Bundle, Column, Replay
 from scorelake.stores.model_registry import Record
-from scorelake.training import collect, train
+from scorelake.training import card, collect, leakage, train
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -73,15 +75,33 @@ def _train(
     keys = definitions.labels[spec.label].keys
 
     data = collect.collect(
-        rows, features, task=spec.task, keys=keys, limit_bytes=limit_bytes, dtype=train.matrix_type(spec)
+        rows,
+        features,
+        task=spec.task,
+        keys=keys,
+        limit_bytes=limit_bytes,
+        dtype=train.matrix_type(spec),
+        files=rows.inputFiles(),  # plain Parquet: no deletion vectors, no column mapping
     )
     fitted = train.fit(spec, data)
-    profile = _profile(rows, features, fitted, spec)
+    signs = leakage.check(spec, data, fitted, train.learn, run_date=day)
+    ops.record_decisions(lake, signs)
+    leaks = tuple(f"{name}: {sign.reason}" for sign in signs if sign.verdict == "fail")
+    if leaks:
+        return Outcome(refused=leaks)
 
-    marks = lake.marks(f"training.{name}", "build_training_set")
-    record = _record(definitions, repo, name, day, fitted, training_version=marks[day][0])
-    version = registry.register(name, _bundle(spec, fitted, profile), record)
-    return Outcome(notes=(_summary(name, version, spec, fitted), *fitted.warnings))
+    version, _ = lake.marks(f"training.{name}", "build_training_set")[day]
+    tags = {
+        _registry.RUN_DATE: day.isoformat(),
+        _registry.RUN_ID: runs.run_id(),
+        _registry.TRAINING_SET: f"training.{name}@{version}",
+        _registry.FEATURES_HASH: repo.definition_hash(spec.feature_service),
+        _registry.MODEL_HASH: hashes.model(definitions, name),
+    }
+    profile = _profile(rows, features, fitted, spec)
+    number = registry.register(name, _bundle(spec, fitted, profile, tags), _record(spec, fitted, tags))
+    warnings = tuple(f"{name}: {sign.reason}" for sign in signs if sign.verdict == "warn")
+    return Outcome(notes=(_summary(name, number, spec, fitted), *warnings, *fitted.warnings))
 
 
 def _profile(rows: DataFrame, features: list[str], fitted: Fitted, spec: Model) -> Profile:
@@ -97,7 +117,8 @@ def _profile(rows: DataFrame, features: list[str], fitted: Fitted, spec: Model) 
     return of_features.joined(of_scores)
 
 
-def _bundle(spec: Model, fitted: Fitted, profile: Profile) -> Bundle:
+def _bundle(spec: Model, fitted: Fitted, profile: Profile, tags: Mapping[str, str]) -> Bundle:
+    page = card.card(spec, fitted, facts={name.removeprefix("scorelake."): value for name, value in tags.items()})
     return Bundle(
         model=fitted.learnt.model,
         flavour=fitted.learnt.flavour,
@@ -109,31 +130,30 @@ def _bundle(spec: Model, fitted: Fitted, profile: Profile) -> Bundle:
         files={
             _registry.PROFILE: profile.to_json().encode(),
             _registry.IMPORTANCE: json.dumps(dict(fitted.importance)).encode(),
+            "card.md": card.markdown(page).encode(),
+            "card.html": card.html(page).encode(),
         },
     )
 
 
-def _record(
-    definitions: Definitions, repo: FeatureRepo, name: str, day: date, fitted: Fitted, *, training_version: int
-) -> Record:
-    spec = definitions.models[name]
+def _record(spec: Model, fitted: Fitted, tags: Mapping[str, str]) -> Record:
+    details = {key: str(value) for key, value in fitted.learnt.details.items()}
+    trials = tuple(
+        Record({name: str(value) for name, value in trial.params.items()}, _told({spec.headline: trial.value}), {})
+        for trial in fitted.trials
+    )
+    params = {name: str(value) for name, value in fitted.params.items()}
     return Record(
-        params={
-            "algorithm": spec.algorithm.name,
-            **{key: str(value) for key, value in spec.algorithm.params.items()},
-            **{key: str(value) for key, value in fitted.learnt.details.items()},
-            "seed": str(spec.seed),
-        },
+        params={"algorithm": spec.algorithm.name, **params, **details, "seed": str(spec.seed)},
         metrics=fitted.values,
-        tags={
-            _registry.RUN_DATE: day.isoformat(),
-            _registry.RUN_ID: runs.run_id(),
-            _registry.TRAINING_SET: f"training.{name}@{training_version}",
-            _registry.FEATURES_HASH: repo.definition_hash(spec.feature_service),
-            _registry.MODEL_HASH: hashes.model(definitions, name),
-        },
+        tags=tags,
         description=spec.description,
+        trials=trials,
     )
+
+
+def _told(metrics: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in metrics.items() if value is not None}
 
 
 def _summary(name: str, version: str, spec: Model, fitted: Fitted) -> str:

@@ -53,14 +53,18 @@ def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Itera
         spark.sql(f"DROP SCHEMA IF EXISTS {layer} CASCADE")
     runs.begin()
     land.land(Path(settings.landing.root), land.YEAR)
-    outcomes = {
-        "history": _tables(spark, settings),
-        "training set": build_training_set.run(spark, settings, TRAINED_AT),
-        "train": train_model.run(spark, settings, TRAINED_AT),
-        "promote": promote_model.run(spark, settings, TRAINED_AT),
-        "nights": run_nightly.run(spark, settings, NIGHTS),
-        "evaluate": evaluate_scores.run(spark, settings, MATURED),
+    steps = {
+        "history": lambda: _tables(spark, settings),
+        "training set": lambda: build_training_set.run(spark, settings, TRAINED_AT),
+        "train": lambda: train_model.run(spark, settings, TRAINED_AT),
+        "promote": lambda: promote_model.run(spark, settings, TRAINED_AT),
+        "nights": lambda: run_nightly.run(spark, settings, NIGHTS),
+        "evaluate": lambda: evaluate_scores.run(spark, settings, MATURED),
     }
+    outcomes: dict[str, Outcome] = {}
+    for name, step in steps.items():
+        outcomes[name] = step()
+        assert outcomes[name].exit_code == 0, (name, list(outcomes[name].lines()))
     yield Shop(spark, settings, outcomes)
     for name, value in before.items():
         os.environ.pop(name, None) if value is None else os.environ.update({name: value})
