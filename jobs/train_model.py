@@ -30,7 +30,7 @@ from scorelake.nightly import hashes
 from scorelake.runs import Outcome
 from scorelake.settings import Settings
 from scorelake.stores import ops
-from scorelake.stores.lake import Lake
+from scorelake.stores.lake import Lake, files_of
 from scorelake.stores.model_files import Bundle, Column, Replay
 from scorelake.stores.model_registry import Record
 from scorelake.training import card, collect, leakage, train
@@ -81,7 +81,7 @@ def _train(
         keys=keys,
         limit_bytes=limit_bytes,
         dtype=train.matrix_type(spec),
-        files=rows.inputFiles(),  # plain Parquet: no deletion vectors, no column mapping
+        files=files_of(rows),
     )
     fitted = train.fit(spec, data)
     signs = leakage.check(spec, data, fitted, train.learn, run_date=day)

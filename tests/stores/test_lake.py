@@ -11,7 +11,7 @@ import pytest
 
 from scorelake.errors import ContractBroken, MissingInput
 from scorelake.settings import LakeSettings
-from scorelake.stores.lake import Lake, Mark, slices
+from scorelake.stores.lake import Lake, Mark, files_of, slices
 from scorelake.tables import Column
 
 if TYPE_CHECKING:
@@ -98,6 +98,16 @@ def test_another_session_finds_the_table_by_its_place(lake: Lake) -> None:
     lake.replace_slices(rows(lake, (1, "a", D1)), name, Mark("r1", "s", (D1,)))
     lake.spark.sql(f"DROP TABLE {name}")  # forgets the name; the files stay
     assert lake.read(name).count() == 1
+
+
+def test_the_files_of_a_slice_can_be_read_without_spark(lake: Lake) -> None:
+    from pyarrow import parquet
+
+    name = "silver.plain_files"
+    lake.create(name, COLUMNS, partitioned_by=["run_date"])
+    lake.replace_slices(rows(lake, (1, "a", D1), (2, "b", D2)), name, Mark("r1", "s", (D1, D2)))
+    found = [parquet.ParquetFile(path).read().to_pydict() for path in files_of(lake.read_slices(name, [D2]))]
+    assert [part["k"] for part in found] == [[2]]
 
 
 def test_names_cannot_leave_the_lake(lake: Lake) -> None:

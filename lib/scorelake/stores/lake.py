@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 import re
 import time
 import uuid
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import date
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import unquote
 
 from scorelake.errors import ContractBroken, MissingInput
 from scorelake.tables import SLICE_COLUMN, Column, Contract, quoted
@@ -277,6 +279,22 @@ def columns_of(frame: DataFrame, contract: Contract | None = None) -> list[Colum
         Column(name=field.name, type=field.dataType.simpleString(), comment=comments.get(field.name, ""))
         for field in frame.schema
     ]
+
+
+def files_of(frame: DataFrame) -> list[str]:
+    """Places of the Parquet files that a frame of whole slices is read from, for readers other than Spark.
+
+    They hold exactly the frame's rows, since our tables have no deletion vectors and no column mapping. Local ones
+    are plain paths: Spark names them as URIs in which not every odd character is escaped.
+    """
+    return [_plain(place) for place in frame.inputFiles()]
+
+
+def _plain(place: str) -> str:
+    if not place.startswith("file:"):
+        return place
+    path = "/" + place.removeprefix("file:").lstrip("/")
+    return path if os.path.exists(path) else unquote(path)
 
 
 def slices(dates: Iterable[date], column: str = SLICE_COLUMN) -> str:
