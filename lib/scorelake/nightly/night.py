@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
+from functools import partial
 
 from scorelake import runs
 from scorelake.dates import RunDates
@@ -35,7 +36,7 @@ class Night:
 
     lake: Lake
     run_step: RunStep
-    tell: Callable[[str], None] = print
+    tell: Callable[[str], None] = partial(print, flush=True)
     done: list[StepRun] = field(default_factory=list)
     blocked: set[str] = field(default_factory=set)
     _marks: dict[str, Marks] = field(default_factory=dict)
