@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from functools import partial
 
 from scorelake import runs
 from scorelake.dates import RunDates
@@ -30,13 +29,18 @@ DueDates = Callable[[Node], Sequence[date]]
 log = logging.getLogger("scorelake.nightly")
 
 
+def say(line: str) -> None:
+    """One line of progress, at once, also where standard output is a file."""
+    print(line, flush=True)
+
+
 @dataclass
 class Night:
     """A run in progress. `done` are its finished steps, `blocked` the tables that must not be read by later ones."""
 
     lake: Lake
     run_step: RunStep
-    tell: Callable[[str], None] = partial(print, flush=True)
+    tell: Callable[[str], None] = say
     done: list[StepRun] = field(default_factory=list)
     blocked: set[str] = field(default_factory=set)
     _marks: dict[str, Marks] = field(default_factory=dict)
