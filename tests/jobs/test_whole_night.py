@@ -112,7 +112,7 @@ def test_every_gate_left_its_decisions(shop: Shop) -> None:
     found = {(row["gate"], row["verdict"]) for row in rows}
     assert ("promotion", "promote") in found
     assert ("data", "pass") in found
-    assert {gate for gate, _ in found} == {"data", "promotion", "drift"}
+    assert {gate for gate, _ in found} == {"data", "leakage", "promotion", "drift"}
 
 
 def test_a_night_that_is_done_does_nothing_again(shop: Shop) -> None:
