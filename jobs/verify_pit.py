@@ -93,23 +93,29 @@ def _source_rows(view: View, sampled: DataFrame) -> Mapping[Entity, list[dict[st
     """
     from pyspark.sql import functions as F
 
-    source = view.rows
+    source, entity_columns = view.rows, tuple(view.join_keys.values())
     if view.join_keys:
         pairs = [F.col(quoted(ours)).alias(theirs) for ours, theirs in view.join_keys.items()]
         own = source.join(sampled.select(*pairs).distinct(), on=list(view.join_keys.values()), how="left_semi")
     else:
         own = source
-    versions = [row.asDict(recursive=True) for row in own.collect()]
-    identities = {_values(row, view.row_keys): _values(row, tuple(view.join_keys.values())) for row in versions}
-    by_entity: dict[Entity, list[dict[str, Any]]] = defaultdict(list)
-    for row in versions:
-        by_entity[_values(row, tuple(view.join_keys.values()))].append(row)
+    known = [row.asDict(recursive=True) for row in own.collect()]
     if view.row_keys:
-        moved = source.join(own.select(*map(quoted, view.row_keys)).distinct(), on=list(view.row_keys), how="left_semi")
-        for row in (found.asDict(recursive=True) for found in moved.collect()):
-            entity = identities.get(_values(row, view.row_keys))
-            if entity is not None and _values(row, tuple(view.join_keys.values())) != entity:
-                by_entity[entity].append(row)
+        identities = own.select(*map(quoted, view.row_keys)).distinct()
+        moved = source.join(identities, on=list(view.row_keys), how="left_semi")  # a null meets nothing
+        without_identity = [row for row in known if None in _values(row, view.row_keys)]
+        known = [*without_identity, *(row.asDict(recursive=True) for row in moved.collect())]
+    versions: dict[Entity, list[dict[str, Any]]] = defaultdict(list)
+    for row in known:
+        versions[_values(row, view.row_keys)].append(row)
+    by_entity: dict[Entity, list[dict[str, Any]]] = defaultdict(list)
+    for identity, of_row in versions.items():
+        if not identity or None in identity:  # each row is its own
+            for row in of_row:
+                by_entity[_values(row, entity_columns)].append(row)
+            continue
+        for entity in {_values(row, entity_columns) for row in of_row}:
+            by_entity[entity] += of_row
     return by_entity
 
 
