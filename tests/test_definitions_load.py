@@ -205,7 +205,7 @@ def test_lapse_is_no_basket_from_t_to_28_days_later(spark: SparkSession) -> None
     query, population = definitions.sql["gold.lapse_28d"], definitions.populations["active_households"]
     rows = gold.labels(spark, query, population, contract, [CUTOFF], at).collect()
     assert {row.household_id: row.label for row in rows} == {1: 0, 2: 0, 3: 1, 4: 1, 6: 1}
-    assert {(row.event_timestamp, row.label_available_at) for row in rows} == {(T, T + 29 * DAY)}
+    assert {(row.event_timestamp, row.label_available_at) for row in rows} == {(T, T + 28 * DAY)}
 
 
 def test_ratios_are_null_without_baskets_or_payment() -> None:

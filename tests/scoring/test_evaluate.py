@@ -44,9 +44,9 @@ def test_every_group_is_judged_as_in_training(spark: SparkSession) -> None:
     label, score = draw.integers(0, 2, 300), draw.random(300)
     rows = [(DUE, NIGHT, "champion", "3", int(a), float(b)) for a, b in zip(label, score, strict=True)]
     rows += [
-        (NEXT, "challenger", "4", 1, 0.5),
-        (NEXT, "challenger", "4", None, 0.5),
-        (NEXT, "challenger", "4", 0, None),
+        (DUE, NEXT, "challenger", "4", 1, 0.5),
+        (DUE, NEXT, "challenger", "4", None, 0.5),
+        (DUE, NEXT, "challenger", "4", 0, None),
     ]
     frame = spark.createDataFrame(
         rows, "run_date date, score_date date, role string, model_version string, label int, score double"
