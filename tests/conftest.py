@@ -18,6 +18,15 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.shop.night"]
 
 
+@pytest.fixture(autouse=True)
+def environment_stays() -> Iterator[None]:
+    """Jobs export settings to this process; no test may see those of another."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     os.environ["PYTHONPATH"] = str(Path(__file__).parents[1] / "lib")  # Python workers, as --py-files would

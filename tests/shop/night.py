@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -44,11 +43,10 @@ def settings_in(home: Path) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     """Everything up to the night before the champion, training, nights with scores, and the day labels are in."""
     settings = settings_in(tmp_path_factory.mktemp("the shop's home"))
-    before = {name: os.environ.get(name) for name in settings.exported()}
-    os.environ.update(settings.exported())
+    before = dict(os.environ)
     for layer in ("bronze", "silver", "gold", "quarantine", "features", "training", "scores", "monitoring", "ops"):
         spark.sql(f"DROP SCHEMA IF EXISTS {layer} CASCADE")
     runs.begin()
@@ -65,9 +63,9 @@ def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Itera
     for name, step in steps.items():
         outcomes[name] = step()
         assert outcomes[name].exit_code == 0, (name, list(outcomes[name].lines()))
-    yield Shop(spark, settings, outcomes)
-    for name, value in before.items():
-        os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+    os.environ.clear()
+    os.environ.update(before)
+    return Shop(spark, settings, outcomes)
 
 
 def _tables(spark: SparkSession, settings: Settings) -> Outcome:
