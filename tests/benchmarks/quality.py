@@ -1,7 +1,8 @@
 """Gate, split and write both sides, against a plain cast and write, and against Great Expectations and the same write.
 
-5 M bronze rows of 20 text columns, 12 row-level and 4 table-level expectations, of which most hold for every row; one
-row in some 400 is quarantined.
+5 M bronze rows of 20 text columns, 12 row-level and 4 table-level expectations; most hold for every row, and one row in
+some 600 is quarantined.
+
 The gate side does all that build_silver does but the commit log; the plain side casts the same columns and writes them
 without asking anything. Uniqueness, which needs a shuffle, is reported beside.
 
