@@ -106,6 +106,8 @@ def _numbers(values: Iterable[float | None]) -> list[str]:
 
 def _drift(lake: Lake) -> Table:
     table = _table("Drift against training", "model", "night", "status", "why")
+    if not lake.exists(DRIFT_METRICS):
+        return table
     rows = lake.read(DRIFT_METRICS).where("feature = '*'").orderBy("subject", "run_date").collect()
     for row in rows:  # one a model and night
         table.add_row(f"{row['subject']} v{row['version']}", str(row["run_date"]), row["status"], row["reason"][:60])

@@ -114,7 +114,9 @@ def _train(night: Night, lake: Lake, settings: Settings, definitions: Definition
         }
         only = frozenset([name])
         if registry.find(name, wanted) is None:
-            night.run("train_model", name, TRAINED_AT, partial(train_model.run, spark, settings, TRAINED_AT, only))
+            train = partial(train_model.run, spark, settings, TRAINED_AT, only)
+            if night.run("train_model", name, TRAINED_AT, train).exit_code:
+                continue
         night.run("promote_model", name, TRAINED_AT, partial(promote_model.run, spark, settings, TRAINED_AT, only))
 
 

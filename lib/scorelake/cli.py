@@ -197,6 +197,10 @@ def prepare(settings: Settings) -> None:
     """What a process needs before it touches Spark, Feast or MLflow: log lines and exported variables."""
     logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
     log.setLevel(os.environ.get("SCORELAKE_LOG_LEVEL", "INFO"))
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    # What libraries say about their own next release would bury what a night has to say.
+    logging.captureWarnings(True)
+    logging.getLogger("py.warnings").setLevel(logging.ERROR)
     for library in ("mlflow", "alembic", "feast", "great_expectations", "py4j"):
         logging.getLogger(library).setLevel(logging.WARNING)
     os.environ.update(settings.exported())

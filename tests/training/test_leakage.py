@@ -69,6 +69,17 @@ def test_test_rows_that_train_holds_are_counted(text: bool) -> None:
     assert decision.reason == "40 of 400 test rows equal a train row in every feature"
 
 
+def test_chance_alone_does_not_fail_a_model_with_one_strong_feature() -> None:
+    """What a learner makes of shuffled labels follows the strong feature upwards or downwards, as chance has it."""
+
+    def upwards_or_downwards(spec: Model, data: Dataset) -> Learnt:
+        sign = 1 if data.train.label[0] == 1 else -1
+        return Learnt(None, "sklearn", lambda part: 1 / (1 + np.exp(-sign * part.matrix[:, 0].astype(np.float64))))
+
+    verdicts = [checked(model(seed=seed), dataset(), upwards_or_downwards)[2].verdict for seed in range(8)]
+    assert verdicts == ["pass"] * 8
+
+
 def test_learner_that_peeks_at_the_test_labels_fails_on_shuffled_ones() -> None:
     def peeking(spec: Model, data: Dataset) -> Learnt:
         return Learnt(None, "sklearn", lambda part: part.label * 0.8 + 0.1)

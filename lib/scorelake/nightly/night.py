@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 from scorelake import runs
@@ -72,7 +72,7 @@ class Night:
         self.done.append(StepRun(dates.first, dates.last, step, outcome, seconds, started_at))
         rows = ", ".join(f"{count:,} rows in {table}" for table, count in outcome.written.items())
         self.tell(f"{name}  {seconds:.0f} s" + (f", {rows}" if rows else ""))
-        for line in (*outcome.missing, *outcome.refused, *outcome.failed):
+        for line in replace(outcome, written={}).lines():
             self.tell(f"  {line}")
         return outcome
 
