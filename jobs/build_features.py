@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobs import _as_of
+from jobs import _as_of, _inputs
 from scorelake import cli, runs, sql
 from scorelake import dates as calendar
 from scorelake.cli import ALL, Names
@@ -45,8 +45,9 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
 
     outcomes = []
     for service in cli.chosen(nodes, only):
-        chunks = dates.chunks(settings.limits.range_chunk_days)
-        outcomes += [_build(lake, definitions, repo, nodes[service], chunk) for chunk in chunks]
+        ranges, missing = _inputs.complete(lake, definitions, settings, nodes[service], dates)
+        outcomes += [_build(lake, definitions, repo, nodes[service], chunk) for chunk in ranges]
+        outcomes.append(Outcome(missing=missing))
 
     return runs.combined(outcomes)
 

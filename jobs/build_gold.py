@@ -12,7 +12,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
-from jobs import _as_of
+from jobs import _as_of, _inputs
 from scorelake import cli, runs
 from scorelake.cli import ALL, Names
 from scorelake.dates import RunDates
@@ -40,9 +40,9 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
     outcomes = []
     for node in graph.table_nodes(definitions):
         if node.table in wanted:
-            outcomes += [
-                _build(lake, definitions, node, chunk) for chunk in dates.chunks(settings.limits.range_chunk_days)
-            ]
+            ranges, missing = _inputs.complete(lake, definitions, settings, node, dates)
+            outcomes += [_build(lake, definitions, node, chunk) for chunk in ranges]
+            outcomes.append(Outcome(missing=missing))
 
     return runs.combined(outcomes)
 
@@ -54,13 +54,15 @@ def _build(lake: Lake, definitions: Definitions, node: Node, dates: RunDates) ->
     instants = len(cutoffs) if contract.label is not None else len(dates)
 
     with _as_of.reader(lake, definitions, node.inputs, instants=instants) as at:
-        rows = _rows(lake, definitions, node, dates, cutoffs, at)
+        rows = rows_of(lake, definitions, node, dates, cutoffs, at)
         lake.create(node.table, columns_of(rows, contract), partitioned_by=["run_date"], comment=contract.description)
         mark = Mark(runs.run_id(), STEP, tuple(dates), node.definition_hash, inputs)
         return Outcome({node.table: lake.replace_slices(rows, node.table, mark).rows})
 
 
-def _rows(lake: Lake, definitions: Definitions, node: Node, dates: RunDates, cutoffs: list[date], at: At) -> DataFrame:
+def rows_of(
+    lake: Lake, definitions: Definitions, node: Node, dates: RunDates, cutoffs: list[date], at: At
+) -> DataFrame:
     contract = definitions.gold[node.table]
     if contract.transform is not None:
         return gold.build_with(python.load(definitions.conf_dir, contract.transform), contract, dates, at)

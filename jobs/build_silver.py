@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from jobs import _as_of
+from jobs import _as_of, _inputs
 from scorelake import cli, runs
 from scorelake.cli import ALL, Names
 from scorelake.dates import RunDates
@@ -49,8 +49,9 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
     outcomes = []
     for node in graph.table_nodes(definitions):
         if node.table in wanted:
-            chunks = dates.chunks(settings.limits.range_chunk_days)
-            outcomes += [_build(lake, definitions, node, chunk) for chunk in chunks]
+            ranges, missing = _inputs.complete(lake, definitions, settings, node, dates)
+            outcomes += [_build(lake, definitions, node, chunk) for chunk in ranges]
+            outcomes.append(Outcome(missing=missing))
     return runs.combined(outcomes)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING
 
+from jobs import _inputs
 from scorelake import cli, digests, runs
 from scorelake import dates as calendar
 from scorelake.cli import ALL, Names
@@ -45,8 +46,12 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
     lake = Lake(spark, settings.lake)
     nodes = {node.subject: node for node in graph.training_nodes(definitions, repo)}
 
-    wanted = cli.chosen(nodes, only)
-    return runs.combined(_build(lake, definitions, repo, nodes[model], day) for day in dates for model in wanted)
+    outcomes = []
+    for model in cli.chosen(nodes, only):
+        ranges, missing = _inputs.complete(lake, definitions, settings, nodes[model], dates)
+        outcomes += [_build(lake, definitions, repo, nodes[model], day) for part in ranges for day in part]
+        outcomes.append(Outcome(missing=missing))
+    return runs.combined(outcomes)
 
 
 def _build(lake: Lake, definitions: Definitions, repo: FeatureRepo, node: Node, day: date) -> Outcome:

@@ -66,7 +66,7 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
     nodes = [*graph.table_nodes(definitions), *graph.feature_nodes(definitions, repo)]
     night.execute(nodes, lambda node: due_dates(definitions, node, dates))
     night.execute(graph.scoring_nodes(definitions, repo), lambda node: due_dates(definitions, node, dates))
-    if not night.blocked & {node.table for node in nodes}:
+    if not any(node.table in night.blocked for node in nodes):
         night.run("materialize_features", "", dates, lambda: materialize_features.run(spark, settings, dates))
 
     ops.record_steps(lake, night.done)
@@ -75,7 +75,11 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
 
 def start(lake: Lake, settings: Settings) -> Night:
     """A night that runs the jobs of this package."""
-    return Night(lake, lambda node, dates: STEPS[node.step](lake.spark, settings, dates, frozenset([node.subject])))
+
+    def run_step(node: Node, dates: RunDates) -> Outcome:
+        return STEPS[node.step](lake.spark, settings, dates, frozenset([node.subject]))
+
+    return Night(lake, run_step, settings.night)
 
 
 def due_dates(definitions: Definitions, node: Node, dates: RunDates) -> Sequence[date]:

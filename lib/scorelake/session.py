@@ -78,3 +78,29 @@ def _require_utc(spark: SparkSession) -> None:
     zone = spark.conf.get("spark.sql.session.timeZone")
     if zone not in ("UTC", "Etc/UTC"):
         raise EnvironmentProblem(f"spark.sql.session.timeZone is {zone}, expected UTC; set it in conf/spark/<env>.conf")
+
+
+# ------------------------------------------------------------------ cancelling
+
+
+def tag(spark: SparkSession, name: str) -> None:
+    """Give every Spark job that this thread starts from now on a name by which it can be cancelled."""
+    if _is_connect(spark):
+        spark.addTag(name)
+    else:
+        spark.sparkContext.addJobTag(name)
+
+
+def cancel_tagged(spark: SparkSession, name: str) -> None:
+    """Cancel the Spark jobs of that name, whichever thread started them.
+
+    A classic session's own `interruptTag` knows only the tags of the thread that calls it.
+    """
+    if _is_connect(spark):
+        spark.interruptTag(name)
+    else:
+        spark.sparkContext.cancelJobsWithTag(name)
+
+
+def _is_connect(spark: SparkSession) -> bool:
+    return type(spark).__module__.startswith("pyspark.sql.connect")

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, model_validator
 
+from scorelake.dates import Duration
 from scorelake.errors import ConfigError, Finding, UsageError
 from scorelake.strict_yaml import Definition, Document, load, parse
 
@@ -57,6 +59,23 @@ class Limits(Definition):
     range_chunk_days: int = Field(default=366, gt=0, description="Dates that one commit of a range writes at most.")
 
 
+class NightSettings(Definition):
+    """How run_nightly goes about its steps."""
+
+    parallel: int = Field(default=2, ge=1, description="Steps that run side by side in the one Spark application.")
+    retries: int = Field(default=2, ge=0, description="Further attempts after a failure that may heal by itself.")
+    backoff: Duration = Field(default=timedelta(seconds=30), description="Pause before the first; it doubles.")
+    step_timeout: Duration = Field(default=timedelta(hours=6), description="A step that runs longer is cancelled.")
+    when_late: Literal["skip", "wait", "fail"] = Field(
+        default="skip",
+        description="A due drop is missing: go on without its branch, wait for it, or stop the night.",
+    )
+    wait_until: Duration = Field(
+        default=timedelta(hours=6), description="With `wait`: how long after the end of the run date to look for it."
+    )
+    look_every: Duration = Field(default=timedelta(minutes=5), description="With `wait`: how often to look.")
+
+
 class Settings(Definition):
     """Everything a job is told about its environment. `env` and `conf_dir` come from the command line."""
 
@@ -70,6 +89,7 @@ class Settings(Definition):
     feast: FeastSettings = FeastSettings()
     reports: str = ""
     limits: Limits = Limits()
+    night: NightSettings = NightSettings()
     allow_missing: tuple[str, ...] = Field(
         default=(), description="Bronze tables whose missing expected drop is a warning instead of exit 3."
     )

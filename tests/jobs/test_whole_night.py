@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from pyspark.sql import functions as F
 
-from jobs import build_features, ingest_bronze, maintain_tables, run_nightly, score_batch, verify_pit
+from jobs import build_features, build_gold, ingest_bronze, maintain_tables, run_nightly, score_batch, verify_pit
 from scorelake import digests
 from scorelake.dates import RunDates
 from scorelake.errors import MissingInput
@@ -18,9 +18,6 @@ from scorelake.nightly import checks
 from scorelake.stores.lake import columns_of
 from tests.shop.land import YEAR
 from tests.shop.night import NIGHTS, TRAINED_AT, Shop, settings_in
-
-if TYPE_CHECKING:
-    from datetime import date
 
 SILVER = ("sales", "events", "customers")
 
@@ -106,6 +103,18 @@ def test_drift_of_every_night_is_on_record_and_on_a_page(shop: Shop) -> None:
         for day in NIGHTS:
             page = Path(shop.settings.reports, "drift", model, f"{day}.html").read_text()
             assert f"{model}" in page
+
+
+def test_nothing_is_built_over_a_hole(shop: Shop) -> None:
+    monday = RunDates.single(date(2024, 12, 23))  # Monday's sales were never landed
+    before = shop.lake.version("gold.customer_value")
+    for run, subject in ((build_gold.run, "gold.customer_value"), (build_features.run, "shop_v1")):
+        outcome = run(shop.spark, shop.settings, monday, frozenset([subject]))
+        assert outcome.exit_code == 3
+        assert "silver.sales has no slice 2024-12-23" in outcome.missing[0]
+    assert shop.lake.version("gold.customer_value") == before
+    told = shop.settings.model_copy(update={"allow_missing": ("bronze.sales", "bronze.events")})
+    assert build_gold.run(shop.spark, told, monday, frozenset(["gold.customer_value"])).exit_code == 0
 
 
 def test_every_gate_left_its_decisions(shop: Shop) -> None:

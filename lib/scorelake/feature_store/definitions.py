@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from scorelake.settings import Settings
 
 log = logging.getLogger(__name__)
+_PARSING = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ def load(feature_repo: Path, conf_dir: Path) -> FeatureRepo:
 def _parsed(repo: Path) -> RepoContents:
     from feast.repo_operations import parse_repo
 
-    with _own_modules(repo), contextlib.chdir(repo):
+    # The modules and the working directory are the process's own; steps of a night load the repo side by side.
+    with _PARSING, _own_modules(repo), contextlib.chdir(repo):
         try:
             return parse_repo(repo)
         except Exception as error:

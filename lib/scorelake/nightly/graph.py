@@ -69,14 +69,10 @@ def _table_nodes(definitions: Definitions) -> Iterable[Node]:
     for name in definitions.tables:
         digest = hashes.table(definitions, name)
         reads = sorted(reads_of(definitions, name) - {name})
-        if name in definitions.bronze:
-            yield Node("ingest_bronze", name, name, (), (), digest)
-        elif name in definitions.silver:
-            bronze = tuple(table for table in reads if table in definitions.bronze)
-            others = tuple(table for table in reads if table not in definitions.bronze)
-            yield Node("build_silver", name, name, bronze, others, digest)
-        else:
-            yield Node("build_gold", name, name, (), tuple(reads), digest)
+        # A bronze slice is read by the silver slice of its date alone; everything else as of t.
+        bronze = tuple(table for table in reads if table in definitions.bronze)
+        others = tuple(table for table in reads if table not in definitions.bronze)
+        yield Node(step_of(definitions, name), name, name, bronze, others, digest)
 
 
 def reads_of(definitions: Definitions, table: str) -> set[str]:
@@ -87,6 +83,13 @@ def reads_of(definitions: Definitions, table: str) -> set[str]:
     label = definitions.labels[table].label if table in definitions.labels else None
     population = sql.tables_read(definitions.populations[label.population]) if label is not None else set()
     return {*found, *declared, *population} - {sql.POPULATION}
+
+
+def step_of(definitions: Definitions, table: str) -> str:
+    """The step that writes a table of the definitions."""
+    if table in definitions.bronze:
+        return "ingest_bronze"
+    return "build_silver" if table in definitions.silver else "build_gold"
 
 
 def source_of(definitions: Definitions, silver: str) -> Source:

@@ -10,6 +10,7 @@ import itertools
 import json
 import os
 import re
+import threading
 import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -38,6 +39,8 @@ PROPERTIES: Mapping[str, str] = {
 }
 _CONFLICTS = ("Concurrent", "ProtocolChangedException", "MetadataChangedException", "CommitFailedException")
 _ATTEMPTS = 6
+_ATTACHING = threading.Lock()
+"""Steps run side by side, and Spark's in-memory catalog does not expect two of them to add one table."""
 _TABLE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 
 
@@ -110,8 +113,9 @@ class Lake:
         return True
 
     def _attach(self, name: str) -> None:
-        self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {name.partition('.')[0]}")
-        self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION {_literal(self.location(name))}")
+        with _ATTACHING:
+            self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {name.partition('.')[0]}")
+            self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION {_literal(self.location(name))}")
 
     # -------------------------------------------------------------- reading
 

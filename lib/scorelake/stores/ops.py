@@ -13,6 +13,7 @@ from scorelake.stores.lake import Lake, Mark
 from scorelake.tables import Column
 
 if TYPE_CHECKING:
+    from scorelake.dates import RunDates
     from scorelake.runs import Outcome
 
 DECISIONS = "ops.decisions"
@@ -22,25 +23,35 @@ STEP_COLUMNS = (
     Column(name="run_date", type="date", comment="last run date of the step's range"),
     Column(name="first_date", type="date"),
     Column(name="step", type="string"),
-    Column(name="run_id", type="string"),
-    Column(name="exit_code", type="int"),
+    Column(name="subject", type="string", comment="the table, model or service; what --only takes"),
+    Column(name="verdict", type="string", comment="done, failed, late, refused or skipped"),
+    Column(name="reason", type="string", comment="why it ran, or why it was skipped"),
+    Column(name="attempts", type="int", comment="0 when it was skipped"),
     Column(name="rows", type="map<string,bigint>", comment="rows written by table"),
     Column(name="notes", type="array<string>"),
     Column(name="seconds", type="double"),
     Column(name="started_at", type="timestamp"),
+    Column(name="run_id", type="string"),
 )
+_VERDICTS = {0: "done", 1: "failed", 3: "late", 4: "refused"}
 
 
 @dataclass(frozen=True)
 class StepRun:
-    """One finished step of a run."""
+    """One step of a run that ended, or that was skipped (`attempts` 0)."""
 
-    first_date: date
-    last_date: date
     step: str
+    subject: str
+    dates: RunDates
     outcome: Outcome
-    seconds: float
     started_at: datetime
+    seconds: float
+    attempts: int = 1
+    reason: str = ""
+
+    @property
+    def verdict(self) -> str:
+        return _VERDICTS[self.outcome.exit_code] if self.attempts else "skipped"
 
 
 def record_decisions(lake: Lake, decisions: Sequence[Decision]) -> None:
@@ -65,15 +76,18 @@ def record_steps(lake: Lake, steps: Iterable[StepRun]) -> None:
     """Append the log of a run, once, when its application ends."""
     rows = [
         (
-            step.last_date,
-            step.first_date,
+            step.dates.last,
+            step.dates.first,
             step.step,
-            runs.run_id(),
-            step.outcome.exit_code,
+            step.subject,
+            step.verdict,
+            step.reason,
+            step.attempts,
             dict(step.outcome.written),
             [*step.outcome.notes, *step.outcome.missing, *step.outcome.refused, *step.outcome.failed],
             step.seconds,
             step.started_at,
+            runs.run_id(),
         )
         for step in steps
     ]
