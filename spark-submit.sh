@@ -21,6 +21,7 @@ Scorelake: nightly features, scores and drift reports on Spark and Delta, from a
   ./spark-submit.sh JOB --env ENV --run-date DATE [...]  run a job; `JOB --help` explains it
   ./spark-submit.sh demo [--fresh]                       a year of real groceries, from raw drops to scores
   ./spark-submit.sh check --env ENV [--quick]            find every mistake in the definitions, without Spark
+  ./spark-submit.sh test-definitions --env ENV           run the tests beside your SQL: rows in, rows out
   ./spark-submit.sh test [--slow] [PYTEST ARGUMENT ...]  style, types, layers and tests
   ./spark-submit.sh bench NAME [--scale S]               compare with the alternatives; ends with one JSON line
   ./spark-submit.sh notebook                             JupyterLab on notebooks/
@@ -36,7 +37,7 @@ TEXT
   local file name line
   for file in "$root"/jobs/[a-z]*.py; do
     name=$(basename "$file" .py)
-    case $name in check | demo | doctor) continue ;; esac # words, explained above
+    case $name in check | demo | doctor | test_definitions) continue ;; esac # words, explained above
     IFS= read -r line <"$file" || true
     line=${line#\"\"\"}
     printf '  %-22s %s\n' "$name" "${line%\"\"\"}"
@@ -316,6 +317,7 @@ main() {
   case $word in
     '' | -h | --help | help) usage ;;
     demo) run_job demo --env local "$@" ;;
+    test-definitions) run_job test_definitions "$@" ;;
     test)
       enter_environment
       run_tests "$@"

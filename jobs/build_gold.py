@@ -54,23 +54,24 @@ def _build(lake: Lake, definitions: Definitions, node: Node, dates: RunDates) ->
     instants = len(cutoffs) if contract.label is not None else len(dates)
 
     with _as_of.reader(lake, definitions, node.inputs, instants=instants) as at:
-        rows = rows_of(lake, definitions, node, dates, cutoffs, at)
+        rows = rows_of(lake.spark, definitions, node, dates, cutoffs, at)
         lake.create(node.table, columns_of(rows, contract), partitioned_by=["run_date"], comment=contract.description)
         mark = Mark(runs.run_id(), STEP, tuple(dates), node.definition_hash, inputs)
         return Outcome({node.table: lake.replace_slices(rows, node.table, mark).rows})
 
 
 def rows_of(
-    lake: Lake, definitions: Definitions, node: Node, dates: RunDates, cutoffs: list[date], at: At
+    spark: SparkSession, definitions: Definitions, node: Node, dates: RunDates, cutoffs: list[date], at: At
 ) -> DataFrame:
+    """The slices of `dates` (of a label: its rows of `cutoffs`), from the tables as `at` shows them."""
     contract = definitions.gold[node.table]
     if contract.transform is not None:
         return gold.build_with(python.load(definitions.conf_dir, contract.transform), contract, dates, at)
     query = definitions.sql[node.table]
     if contract.label is None:
-        return gold.build(lake.spark, query, contract, dates, at)
+        return gold.build(spark, query, contract, dates, at)
     population = definitions.populations[contract.label.population]
-    return gold.labels(lake.spark, query, population, contract, cutoffs, at)
+    return gold.labels(spark, query, population, contract, cutoffs, at)
 
 
 if __name__ == "__main__":

@@ -67,11 +67,13 @@ def _ingest_files(lake: Lake, settings: Settings, contract: Bronze, dates: RunDa
             written = _write(lake, contract, rows, mark)
         except Exception as failure:
             raise files.error_in(failure) or failure from failure
+    new = [f"{name} (from {day} on)" for name, day in inspection.new_columns().items()]
+    notes = (f"{contract.name}: not in the contract, kept in `extra`: {', '.join(new)}",) if new else ()
     missing = tuple(drops.missing_drops(contract.name, found.missing))
     failed = tuple(f"{contract.name} of {day}: {error}" for day, error in sorted(inspection.problems().items()))
     if contract.name in settings.allow_missing:
-        return Outcome({contract.name: written}, notes=missing, failed=failed)
-    return Outcome({contract.name: written}, missing=missing, failed=failed)
+        return Outcome({contract.name: written}, notes=(*notes, *missing), failed=failed)
+    return Outcome({contract.name: written}, notes=notes, missing=missing, failed=failed)
 
 
 def _ingest_database(lake: Lake, settings: Settings, contract: Bronze, dates: RunDates, digest: str) -> Outcome:

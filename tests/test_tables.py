@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from scorelake.tables import Bronze, Cutoffs, Gold, Silver, check_name, parse_column, parse_share, quoted
+from scorelake.tables import Bronze, Cutoffs, Gold, Silver, check_name, parse_column, quoted
+from scorelake.tables.judging import parse_share
 
 SOURCE = {"kind": "csv", "path": "x/{run_date}.csv", "delivery": "events", "starts": "2024-01-01", "delivers": "daily"}
 

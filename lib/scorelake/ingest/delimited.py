@@ -34,6 +34,7 @@ class Delimited:
         self.delimiter = delimiter
         self.quote = quote
         self.encoding = encoding
+        self.new_columns: list[str] = []
 
     def __call__(self, stream: io.RawIOBase, file: str) -> Iterator[Record]:
         csv.field_size_limit(sys.maxsize)
@@ -51,6 +52,7 @@ class Delimited:
         positions = [names.index(name) if name in names else width for name in self.shape.columns]
         pick = itemgetter(*positions) if len(positions) > 1 else lambda fields: (fields[positions[0]],)
         new = {name: at for at, name in enumerate(names) if name not in self.shape.columns}
+        self.new_columns = list(new)
         nulls = self.shape.nulls()
         for fields in splitter.records():
             if isinstance(fields, str):

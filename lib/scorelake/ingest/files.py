@@ -42,6 +42,14 @@ class Inspection:
                 found.setdefault(file.run_date, error)
         return found
 
+    def new_columns(self) -> dict[str, date]:
+        """Columns that the contract does not know, and the first date whose files had each."""
+        found: dict[str, date] = {}
+        for file in self.sound():
+            for name in file.new_columns:
+                found.setdefault(name, file.run_date)
+        return found
+
     def sound(self) -> tuple[LandedFile, ...]:
         """Files of the dates that have no problem."""
         damaged = self.problems()

@@ -44,6 +44,7 @@ class JsonLines:
     def __init__(self, shape: Shape, *, encoding: str = "utf-8") -> None:
         self.shape = shape
         self.encoding = encoding
+        self.new_columns: list[str] = []
 
     def __call__(self, stream: io.RawIOBase, file: str) -> Iterator[Record]:
         binder = _Binder(self.shape, file)
@@ -60,7 +61,7 @@ class JsonLines:
                 yield Record(self.shape.nulls(), raw=without_end(line))
                 continue
             yield binder.bound(value, text if end == len(text) else None, without_end(line))
-        binder.finish()
+        self.new_columns = binder.finish()
 
 
 class JsonArray:
@@ -69,6 +70,7 @@ class JsonArray:
     def __init__(self, shape: Shape, *, encoding: str = "utf-8") -> None:
         self.shape = shape
         self.encoding = encoding
+        self.new_columns: list[str] = []
 
     def __call__(self, stream: io.RawIOBase, file: str) -> Iterator[Record]:
         parts = list(lines(stream, file, encoding=self.encoding))
@@ -78,7 +80,7 @@ class JsonArray:
         binder = _Binder(self.shape, file)
         for value, text in _elements("".join(part for part in parts if isinstance(part, str)), file):
             yield binder.bound(value, text, text)
-        binder.finish()
+        self.new_columns = binder.finish()
 
 
 def _elements(text: str, file: str) -> Iterator[tuple[Any, str]]:
@@ -142,10 +144,14 @@ class _Binder:
         rename = self._shape.rename
         return _unique([(rename.get(key, key), item) for key, item in found.items()]) if rename else found
 
-    def finish(self) -> None:
-        """ContractBroken when a file with objects never had one of the columns: it was dropped or renamed."""
+    def finish(self) -> list[str]:
+        """Columns that the contract does not know.
+
+        ContractBroken when a file with objects never had one of the columns: it was dropped or renamed.
+        """
         if self._objects:
             self._shape.check(sorted(self._seen), self._file)
+        return sorted(self._seen - set(self._shape.columns))
 
 
 def _text(value: Any, key: str, text: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from typing import IO, TYPE_CHECKING, Protocol
@@ -12,7 +12,7 @@ from scorelake.ingest import storage
 from scorelake.ingest.delimited import Delimited
 from scorelake.ingest.json_rows import JsonArray, JsonLines
 from scorelake.ingest.parquet_rows import Parquet
-from scorelake.ingest.records import Record, Shape
+from scorelake.ingest.records import Parser, Record, Shape
 from scorelake.tables import FileSource
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class LandedFile:
     rows: int = 0
     malformed: int = 0
     problem: str = ""
+    new_columns: Sequence[str] = ()
 
     def error(self) -> ScorelakeError | None:
         kind, _, message = self.problem.partition(": ")
@@ -49,7 +50,7 @@ class LandedFile:
 
 INSPECTED = (
     "run_date DATE, path STRING, file STRING, bytes BIGINT, sha256 STRING, rows BIGINT, malformed BIGINT, "
-    "problem STRING"
+    "problem STRING, new_columns ARRAY<STRING>"
 )
 """LandedFile as a row."""
 
@@ -66,6 +67,9 @@ class Opened(Protocol):
     def fingerprint(self) -> tuple[int, str]:
         """Bytes and sha256 of the whole file, after its content was read."""
 
+    def new_columns(self) -> list[str]:
+        """Columns that the contract does not know, after the content was read."""
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -80,7 +84,7 @@ class Reader:
             return _OpenedParquet(Parquet(self.shape, self.schema, self.source.time_zone), stream, file)
         return _OpenedText(self._parser(), self.schema, stream, file)
 
-    def _parser(self) -> Callable[[storage.Fingerprinted, str], Iterator[Record]]:
+    def _parser(self) -> Parser:
         source = self.source
         if source.kind == "csv":
             return Delimited(self.shape, delimiter=source.delimiter, quote=source.quote, encoding=source.encoding)
@@ -91,13 +95,14 @@ class Reader:
 class _OpenedText:
     def __init__(
         self,
-        parser: Callable[[storage.Fingerprinted, str], Iterator[Record]],
+        parser: Parser,
         schema: pa.Schema,
         stream: IO[bytes],
         file: str,
     ) -> None:
         self._schema = schema
         self._stream = storage.Fingerprinted(stream)
+        self._parser = parser
         self._records = parser(self._stream, file)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -110,6 +115,9 @@ class _OpenedText:
         digest = self._stream.drain()
         return self._stream.size, digest
 
+    def new_columns(self) -> list[str]:
+        return self._parser.new_columns
+
 
 class _OpenedParquet:
     def __init__(self, parquet: Parquet, stream: IO[bytes], file: str) -> None:
@@ -117,6 +125,7 @@ class _OpenedParquet:
         digest = whole.drain()
         self._fingerprint = whole.size, digest
         stream.seek(0)
+        self._parquet = parquet
         self._batches = parquet.batches(stream, file)
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -127,6 +136,9 @@ class _OpenedParquet:
 
     def fingerprint(self) -> tuple[int, str]:
         return self._fingerprint
+
+    def new_columns(self) -> list[str]:
+        return self._parquet.new_columns
 
 
 # ------------------------------------------------------------------ the two passes
@@ -142,7 +154,7 @@ class Look:
         import pyarrow as pa
 
         text, number = pa.string(), pa.int64()
-        types = [pa.date32(), text, text, number, text, number, number, text]
+        types = [pa.date32(), text, text, number, text, number, number, text, pa.list_(text)]
         row = asdict(self.inspected(landed))
         yield pa.RecordBatch.from_pylist([row], schema=pa.schema(zip(row, types, strict=True)))
 
@@ -156,13 +168,14 @@ class Look:
                     rows += more_rows
                     malformed += more_malformed
                 size, digest = opened.fingerprint()
+                new = opened.new_columns()
         except FileNotFoundError:
             return replace(landed, problem=f"MissingInput: {landed.file}: it was listed and is gone; land it again")
         except (DamagedFile, ContractBroken) as error:
             return replace(landed, problem=f"{type(error).__name__}: {error}")
         except OSError as error:
             return replace(landed, problem=f"DamagedFile: {landed.file}: cannot be read: {error.strerror or error}")
-        return replace(landed, bytes=size, sha256=digest, rows=rows, malformed=malformed)
+        return replace(landed, bytes=size, sha256=digest, rows=rows, malformed=malformed, new_columns=new)
 
 
 @dataclass(frozen=True)

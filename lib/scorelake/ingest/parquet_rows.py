@@ -30,6 +30,7 @@ class Parquet:
         self.shape = shape
         self.schema = schema
         self.time_zone = time_zone or "UTC"
+        self.new_columns: list[str] = []
 
     def batches(self, stream: IO[bytes], file: str) -> Iterator[pa.RecordBatch]:
         """DamagedFile or ContractBroken when the file cannot be read to its end as the contract says."""
@@ -49,6 +50,7 @@ class Parquet:
     def _check(self, found: pa.Schema, file: str) -> None:
         names = [self.shape.rename.get(name, name) for name in found.names]
         self.shape.check(names, file)
+        self.new_columns = [name for name in names if name not in self.shape.columns]
         types = dict(zip(names, found.types, strict=True))
         wrong = [
             f"{field.name} is {types[field.name]}, expected {field.type}"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 import io
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from scorelake.errors import ContractBroken, DamagedFile
 
@@ -57,8 +57,16 @@ class Shape:
         return (None,) * len(self.columns)
 
 
-Parser = Callable[[io.RawIOBase, str], Iterator[Record]]
-"""Stream and name of the file (for messages) -> its records in order. DamagedFile when it cannot be read to its end."""
+class Parser(Protocol):
+    """Reads one file. `new_columns`, once it was read: those that the contract does not know."""
+
+    new_columns: list[str]
+
+    def __call__(self, stream: io.RawIOBase, file: str) -> Iterator[Record]:
+        """Stream and name of the file (for messages) -> its records in order.
+
+        DamagedFile when it cannot be read to its end.
+        """
 
 
 def unpacked(stream: io.RawIOBase) -> Iterable[bytes]:

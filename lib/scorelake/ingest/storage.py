@@ -77,6 +77,17 @@ def open_binary(path: str) -> IO[bytes]:
     return stream
 
 
+def create_binary(path: str) -> IO[bytes]:
+    """A new file (an old one of that name goes), its folder made where there are folders."""
+    if is_local(path):
+        place = local_path(path)
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        return open(place, "wb")
+    system, name = _remote(path)
+    stream: IO[bytes] = io.BufferedWriter(system.open_output_stream(name), _BLOCK)
+    return stream
+
+
 def _remote(path: str) -> tuple[pyarrow.fs.FileSystem, str]:
     import pyarrow.fs
 
@@ -106,4 +117,26 @@ class Fingerprinted(io.RawIOBase):
         """Read what is left; the sha256 of the whole file in hexadecimal digits."""
         while self.read(_BLOCK):
             pass
+        return self._digest.hexdigest()
+
+
+class Digested(io.RawIOBase):
+    """A stream that hands on what is written to it, counting and digesting the bytes."""
+
+    def __init__(self, target: IO[bytes]) -> None:
+        self._target = target
+        self._digest = hashlib.sha256()
+        self.size = 0
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, block: Any) -> int:
+        data = bytes(block)
+        self._target.write(data)
+        self._digest.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def sha256(self) -> str:
         return self._digest.hexdigest()

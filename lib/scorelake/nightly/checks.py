@@ -23,7 +23,7 @@ def quick(conf_dir: Path) -> tuple[Definitions | None, list[Finding]]:
         definitions = load_definitions(conf_dir)
     except ConfigError as error:
         return None, error.findings
-    findings = [*_sql(definitions), *_populations(definitions)]
+    findings = [*_sql(definitions), *_populations(definitions), *_figures(definitions)]
     if not findings:
         findings += _graph(definitions)
     return definitions, findings
@@ -73,6 +73,17 @@ def _population_columns(definitions: Definitions, name: str) -> list[str]:
         return [projection.alias_or_name for projection in sql.parse(definitions.populations[name]).selects]
     except ConfigError:
         return []
+
+
+def _figures(definitions: Definitions) -> Iterator[Finding]:
+    """Files of figures that contracts name: there, with the digest named, and holding what is needed."""
+    from scorelake.transform import figures
+
+    for contract in definitions.silver.values():
+        try:
+            figures.load(definitions.conf_dir, contract)
+        except ConfigError as error:
+            yield from error.findings
 
 
 def _graph(definitions: Definitions) -> list[Finding]:

@@ -12,21 +12,21 @@ asked twice, so a rule that would answer differently the second time loses or do
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, datetime
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from scorelake.errors import ContractBroken
-from scorelake.quality import aggregates, results
+from scorelake.quality import aggregates, history, results
 from scorelake.quality.catalogue import classify, rule_name
 from scorelake.quality.conditions import row_rules
 from scorelake.quality.rules import JUDGED, Rule, addressable
 from scorelake.quality.slices import raised
 from scorelake.quality.tally import SliceCount, Tally
 from scorelake.quality.verdicts import Result, Verdict
-from scorelake.tables import SLICE_COLUMN, Expectation, quoted
+from scorelake.tables import SLICE_COLUMN, Expectation, Freshness, Silver, Volume, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -39,6 +39,7 @@ PLACE = (SLICE_COLUMN, "source_file", "source_row")
 """Where a row stood in its source; no two rows of a bronze table have the same."""
 MOVED = "is_quarantined"
 MEASURED = "measured"
+TEXTS = "texts"
 
 _BROADCAST_ROWS = 200_000
 """Quarantined rows whose places every task may hold in memory (some 20 MB)."""
@@ -46,13 +47,32 @@ _BROADCAST_ROWS = 200_000
 
 @dataclass(frozen=True)
 class Subject:
-    """What is judged: the contract's columns in order, those that are personal, and what a slice must keep."""
+    """What is judged: the contract's columns in order, those that are personal, and what a slice must keep.
+
+    `freshness` is of the column `event_time`.
+    """
 
     table: str
     columns: tuple[str, ...]
     personal: frozenset[str] = frozenset()
     max_quarantined: float | None = None
     allow_empty: bool = False
+    volume: Volume | None = None
+    freshness: Freshness | None = None
+    event_time: str | None = None
+
+    @classmethod
+    def of(cls, contract: Silver) -> Subject:
+        return cls(
+            contract.name,
+            tuple(contract.column_names),
+            frozenset(contract.personal),
+            contract.max_quarantined,
+            contract.allow_empty,
+            contract.volume,
+            contract.freshness,
+            contract.event_time,
+        )
 
 
 def prepare(
@@ -77,7 +97,38 @@ def prepare(
     rules = (*settled, *open_rules, *judged)
     _require_own_names([*(rule.name for rule in rules), *map(rule_name, of_table)])
     shape = frame.select(*(F.col(quoted(name)) for name in subject.columns))
-    return Gate(subject, settling, Tally(rules), of_table, tuple(dates), shape)
+    return Gate(subject, settling, Tally(rules), of_table, tuple(dates), shape, _Received.of(frame))
+
+
+@dataclass(frozen=True)
+class _Received:
+    """The bronze row as it is staged: its texts in one array, the rest in one struct, both null for accepted rows.
+
+    A Parquet column costs something for every row, also where it is null; a slice of texts would have dozens.
+    """
+
+    names: tuple[str, ...]
+    texts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, frame: DataFrame) -> _Received:
+        fields = {field.name: field.dataType.simpleString() for field in frame.select(f"{RECEIVED}.*").schema}
+        return cls(tuple(fields), tuple(n for n, kind in fields.items() if kind == "string" and n not in PLACE))
+
+    def parts(self) -> dict[str, Column]:
+        """Staged column -> its value, from a judged row."""
+        from pyspark.sql import functions as F
+
+        row = F.col(RECEIVED)
+        others = F.struct(*(row[name].alias(name) for name in self.names if name not in self.texts))
+        return {RECEIVED: others} | ({TEXTS: F.array(*(row[name] for name in self.texts))} if self.texts else {})
+
+    def columns(self) -> list[Column]:
+        """The bronze columns of a staged row that was quarantined."""
+        from pyspark.sql import functions as F
+
+        at = {name: position for position, name in enumerate(self.texts)}
+        return [(F.col(TEXTS)[at[n]] if n in at else F.col(RECEIVED)[n]).alias(n) for n in self.names]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +141,7 @@ class Gate:
     table_level: tuple[Expectation, ...]
     dates: tuple[date, ...]
     shape: DataFrame
+    received: _Received
 
     def judge(self, frame: DataFrame) -> DataFrame:
         """What to materialise: `run_date`, `is_quarantined`, every rule's answers, the quarantined rows as received,
@@ -104,7 +156,7 @@ class Gate:
             SLICE_COLUMN,
             MOVED,
             *self.tally.words,
-            F.when(F.col(MOVED), F.col(RECEIVED)).alias(RECEIVED),
+            *(F.when(F.col(MOVED), part).alias(name) for name, part in self.received.parts().items()),
             *([F.when(~F.col(MOVED), measured).alias(MEASURED)] if self._measured() else []),
         )
 
@@ -130,14 +182,24 @@ class Gate:
                 return raised(rule.name, found)
         return error
 
-    def verdicts(self, staged: DataFrame, due: Collection[date]) -> list[Verdict]:
-        """Of every date the verdict, in order. On `due` dates the source delivers: there a row must be accepted."""
+    def verdicts(
+        self, staged: DataFrame, due: Collection[date], earlier: Mapping[date, int] | None = None
+    ) -> list[Verdict]:
+        """Of every date the verdict, in order. On `due` dates the source delivers: there a row must be accepted.
+
+        `earlier`: accepted rows of due slices that the table holds, for volume; slices judged here join them.
+        """
         counts = self.tally.by_slice(staged, MOVED)
-        schema_and_sums = self._table_results(staged)
-        return [
-            self._verdict(day, counts.get(day, self.tally.nothing()), schema_and_sums[day], day in due)
-            for day in self.dates
+        found = self._table_results(staged)
+        newest = self._newest_times(staged)
+        verdicts = [
+            self._verdict(day, counts.get(day, self.tally.nothing()), found[day], day in due) for day in self.dates
         ]
+        if self.subject.freshness is not None:
+            verdicts = [history.with_freshness(each, self.subject.freshness, newest) for each in verdicts]
+        if self.subject.volume is not None:
+            verdicts = history.with_volume(verdicts, self.subject.volume, earlier or {}, due)
+        return verdicts
 
     def _table_results(self, staged: DataFrame) -> dict[date, list[Result]]:
         accepted = staged.where(f"NOT {MOVED}")
@@ -146,8 +208,20 @@ class Gate:
             accepted.select(SLICE_COLUMN, *measured), self.shape, self.table_level, self.dates, self.subject.personal
         )
 
+    def _newest_times(self, staged: DataFrame) -> dict[date, datetime]:
+        """Of each slice with one the newest event time of its accepted rows, where freshness is judged."""
+        from pyspark.sql import functions as F
+
+        if self.subject.freshness is None or self.subject.event_time is None:
+            return {}
+        newest = F.max(F.col(MEASURED)[self.subject.event_time])
+        rows = staged.where(f"NOT {MOVED}").groupBy(SLICE_COLUMN).agg(newest).collect()  # a row a slice
+        return {row[0]: row[1] for row in rows if row[1] is not None}
+
     def _measured(self) -> list[str]:
-        return aggregates.measured_columns(self.table_level, self.subject.columns)
+        names = aggregates.measured_columns(self.table_level, self.subject.columns)
+        clock = self.subject.event_time
+        return [*names, clock] if self.subject.freshness is not None and clock and clock not in names else names
 
     def _verdict(self, day: date, counts: SliceCount, of_table: Iterable[Result], is_due: bool) -> Verdict:
         by_row = [results.row_result(rule, counts.by_rule[rule.name]) for rule in self.tally.rules]
@@ -160,7 +234,7 @@ class Gate:
     def quarantined(self, staged: DataFrame, verdicts: Iterable[Verdict]) -> DataFrame:
         """Rows as received and `reasons`, the names of all rules that each failed; of the slices not refused."""
         moved = _of_slices(staged, verdicts).where(MOVED)
-        return moved.select(f"{RECEIVED}.*", self.tally.reasons().alias("reasons"))
+        return moved.select(*self.received.columns(), self.tally.reasons().alias("reasons"))
 
     def accepted(
         self, frame: DataFrame, staged: DataFrame, verdicts: Sequence[Verdict], columns: Sequence[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
@@ -81,6 +82,14 @@ def validation_result(verdict: Verdict, *, run_id: str, judged_at: datetime) -> 
             "active_batch_definition": {"batch_identifiers": {"run_date": str(verdict.run_date)}},
         },
     )
+
+
+def restored(text: str) -> Any:
+    """The suite result that was kept as JSON."""
+    load()
+    from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResultSchema
+
+    return ExpectationSuiteValidationResultSchema().load(json.loads(text))
 
 
 def page(validation: Any) -> str:

@@ -11,6 +11,7 @@ from scorelake.decisions import Decision
 from scorelake.quality.rules import Action
 
 GATE = "data"
+SHARE = "quarantined share"
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,8 @@ class Result:
     """Of one rule in one slice.
 
     `rows` are those the rule speaks of, `evaluated` those it could decide (the denominator of `mostly`), `unexpected`
-    those that failed; all three are null for a table-level expectation, whose `observed` is GX's observed value.
-    `observed` is null where a personal column is judged.
+    those that failed; all three are null where the slice is judged as a whole: there `observed` is what was found,
+    null where a personal column is judged. `gate`, `threshold` and `reason` are for the decision.
     """
 
     rule: str
@@ -31,6 +32,9 @@ class Result:
     mostly: float = 1.0
     observed: object = None
     evidence: Callable[[], Mapping[str, Any]] = field(default=dict, repr=False, compare=False)
+    gate: str = GATE
+    threshold: float | None = None
+    reason: str = ""
 
     @property
     def gx(self) -> Mapping[str, Any]:
@@ -53,6 +57,8 @@ class Result:
         return "pass" if self.success else self.action
 
     def __str__(self) -> str:
+        if self.reason:
+            return f"{self.rule}: {self.reason}"
         if self.unexpected is not None:
             return f"{self.rule}: {self.unexpected:,} of {self.evaluated or 0:,} rows fail"
         return f"{self.rule}: found {self.observed}" if self.observed is not None else f"{self.rule}: not met"
@@ -105,16 +111,16 @@ class Verdict:
         share = self.quarantined_share
         verdict = "fail" if self._is_over_limit else "pass"
         reason = f"{self.quarantined:,} of {self.rows:,} rows quarantined"
-        whole = Decision(
-            GATE, self.table, self.run_date, "quarantined share", share, self.max_quarantined, verdict, reason
-        )
+        whole = Decision(GATE, self.table, self.run_date, SHARE, share, self.max_quarantined, verdict, reason)
         return [*(self._decision(result) for result in self.results), whole]
 
     def _decision(self, result: Result) -> Decision:
         by_row = result.unexpected is not None
         value = result.share if by_row else _number(result.observed)
-        threshold = 1.0 - result.mostly if by_row else None
-        return Decision(GATE, self.table, self.run_date, result.rule, value, threshold, result.verdict, str(result))
+        threshold = 1.0 - result.mostly if by_row else result.threshold
+        return Decision(
+            result.gate, self.table, self.run_date, result.rule, value, threshold, result.verdict, str(result)
+        )
 
 
 def _number(observed: object) -> float | None:

@@ -22,3 +22,15 @@ def write(root: str, name: str, html: str) -> str:
     with filesystem.open_output_stream(f"{base.rstrip('/')}/{name}") as stream:
         stream.write(html.encode("utf-8"))
     return f"{root.rstrip('/')}/{name}"
+
+
+def read(root: str, name: str) -> str | None:
+    """The text at `<root>/<name>`; None when there is none."""
+    from pyarrow import fs
+
+    filesystem, base = fs.FileSystem.from_uri(root) if "://" in root else (fs.LocalFileSystem(), root)
+    try:
+        with filesystem.open_input_stream(f"{base.rstrip('/')}/{name}") as stream:
+            return bytes(stream.read()).decode("utf-8")
+    except FileNotFoundError:
+        return None

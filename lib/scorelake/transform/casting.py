@@ -51,17 +51,27 @@ def _from_text(value: str, target: str, time_zone: str | None) -> str | None:
     """The strict cast of a text; None where Spark's own is strict enough."""
     if target == "date":
         return f"CASE WHEN {_is(value, DATE_TEXT)} THEN TRY_CAST({value} AS DATE) END"
-    if target == "timestamp":
-        return f"CASE WHEN {_is(value, TIMESTAMP_TEXT)} THEN {_instant(value, time_zone)} END"
-    if target == "timestamp_ntz":
-        return f"CASE WHEN {_is(value, TIMESTAMP_TEXT)} THEN TRY_CAST({value} AS TIMESTAMP_NTZ) END"
+    if target in ("timestamp", "timestamp_ntz"):
+        typed = _instant(value, time_zone) if target == "timestamp" else f"TRY_CAST({value} AS TIMESTAMP_NTZ)"
+        is_plain = f"({value} LIKE '____-__-__ __:__:__' AND {value} NOT LIKE '0000%')"  # common, and cheaper to see
+        return f"CASE WHEN {is_plain} OR {_is(value, TIMESTAMP_TEXT)} THEN {typed} END"
     if target in _FLOATS:
         number = f"TRY_CAST({value} AS {target})"
         is_finite = f"{_is(value, FLOAT_TEXT)} AND abs({number}) < CAST('infinity' AS {target})"
         return f"CASE WHEN {is_finite} OR {_is(value, WORD_TEXT)} THEN {number} END"
     if target.startswith(("array<", "map<", "struct<")):
-        return f"from_json({value}, {_quote(target)})"
+        return _from_json(value, target)
     return None
+
+
+def _from_json(value: str, target: str) -> str:
+    """A nested value, whole: of one that fits its type in parts Spark would null the rest without a word.
+
+    Only a struct can say that it was read in parts, so the value becomes the field of one.
+    """
+    schema, options = _quote(f"value {target}, misfit string"), "map('columnNameOfCorruptRecord', 'misfit')"
+    parsed = f"from_json(concat('{{\"value\":', {value}, '}}'), {schema}, {options})"
+    return f"CASE WHEN {parsed}.misfit IS NULL THEN {parsed}.value END"
 
 
 def _instant(value: str, time_zone: str | None) -> str:

@@ -6,7 +6,7 @@ columns of each row's own run date, and other tables are joined as they counted 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from pyspark.sql import functions as F
 
 from scorelake.errors import ContractBroken
 from scorelake.tables import PROVENANCE, Bronze, Silver, quoted
-from scorelake.transform import casting, rowwise
+from scorelake.transform import casting, rowwise, standardise
 from scorelake.transform.drop_winner import losers
 from scorelake.transform.fit import check_names
 from scorelake.transform.views import named
@@ -22,6 +22,8 @@ from scorelake.transform.visible import History, intervals
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
+
+    from scorelake.transform.figures import Figures
 
 RECEIVED = "__received"
 """Struct of the bronze row as it arrived; it rides along so that quarantine can show it."""
@@ -60,11 +62,12 @@ def candidates(
     rows: DataFrame,
     *,
     others: Mapping[str, History] | None = None,
+    figures: Figures | None = None,
 ) -> Candidates:
     """`rows` (slices of the bronze table) through the silver SQL.
 
-    `others` are the tables that the SQL joins. Casts and arithmetic in the SQL never abort: where one fails, the
-    column that it feeds fails its rule.
+    `others` are the tables that the SQL joins, `figures` those that the contract names. Casts and
+    arithmetic in the SQL never abort: where one fails, the column that it feeds fails its rule.
     """
     names = [*bronze.column_names, "raw", "extra", *PROVENANCE]
     view = named(rows.select(*map(quoted, names), F.struct(*map(quoted, names)).alias(RECEIVED)))
@@ -72,22 +75,56 @@ def candidates(
     rewritten = rowwise.rewrite(
         query, views, bronze=bronze.name, star=bronze.column_names, time_zone=bronze.source.time_zone, carry=RECEIVED
     )
-    return _tagged(spark.sql(rewritten.text), contract, bronze.source.time_zone, rewritten.flags)
+    return _tagged(spark.sql(rewritten.text), contract, bronze.source.time_zone, rewritten.flags, figures)
 
 
-def candidates_of(function: Transform, contract: Silver, bronze: Bronze, rows: DataFrame) -> Candidates:
+def candidates_of(
+    function: Transform, contract: Silver, bronze: Bronze, rows: DataFrame, *, figures: Figures | None = None
+) -> Candidates:
     """As `candidates`, for a Python function, which must carry the column RECEIVED along, row by row."""
     transformed = function(rows.withColumn(RECEIVED, F.struct(*map(quoted, rows.columns))))
     if RECEIVED not in transformed.columns:
         raise ContractBroken(f"{contract.name}: the transform dropped the column {RECEIVED}; carry it along")
-    return _tagged(transformed, contract, bronze.source.time_zone, {})
+    return _tagged(transformed, contract, bronze.source.time_zone, {}, figures)
 
 
-def _tagged(rows: DataFrame, contract: Silver, time_zone: str | None, flags: Mapping[str, str]) -> Candidates:
-    """Cast, clocked and judged by the implied rules. `flags`: contract column -> column that says its SQL failed."""
+def _tagged(
+    rows: DataFrame, contract: Silver, time_zone: str | None, flags: Mapping[str, str], figures: Figures | None
+) -> Candidates:
+    """Standardised, cast, clocked and judged by the implied rules.
+
+    `flags`: contract column -> column that says its SQL failed.
+    """
     check_names(contract, rows.columns, engine={RECEIVED, *flags.values()})
-    failing: dict[str, str] = {"malformed": f"{RECEIVED}.raw IS NOT NULL"}
-    types = dict(rows.dtypes)
+    if figures is None and any(standard.figures for standard in contract.standardise.values()):
+        raise ContractBroken(f"{contract.name}: its caps and imputed values need the figures that it names")
+    rows, steps = standardise.spelled(rows, contract)
+    values, failing = _cast(contract, dict(rows.dtypes), time_zone, flags)
+    numbered = {rule: f"__fails_{number}" for number, rule in enumerate(failing)}
+    provenance = [F.col(f"{RECEIVED}.{name}").alias(name) for name in PROVENANCE]
+    verdicts = [F.coalesce(F.expr(failing[rule]), F.lit(False)).alias(flag) for rule, flag in numbered.items()]
+    kept = [F.col(name) for step in steps for name in (step.before, step.after)]
+    # Values and verdicts in one projection: Spark then casts once for both.
+    frame = rows.select(*values, *provenance, RECEIVED, *kept, *verdicts)
+    frame, more_steps = standardise.bounded(frame, contract, figures)
+    columns = [*contract.column_names, *PROVENANCE]
+    if contract.standardise:
+        frame = standardise.with_changes(frame, [*steps, *more_steps])
+        columns.insert(len(contract.columns), standardise.CHANGES)
+    frame, numbered = _with_clock(frame, contract, numbered)
+    if contract.delete_when is not None:
+        frame = frame.withColumn("is_deleted", F.coalesce(F.expr(contract.delete_when), F.lit(False)))
+        columns.insert(len(contract.columns), "is_deleted")
+    frame, numbered = losers(frame, contract, numbered)
+    rules = tuple((rule, F.col(quoted(flag))) for rule, flag in numbered.items())
+    return Candidates(frame, rules, tuple(columns))
+
+
+def _cast(
+    contract: Silver, types: Mapping[str, str], time_zone: str | None, flags: Mapping[str, str]
+) -> tuple[list[Column], dict[str, str]]:
+    """Every contract column typed, and for each implied rule the SQL that says who fails it."""
+    failing = {"malformed": f"{RECEIVED}.raw IS NOT NULL"}
     values = []
     for column in contract.columns:
         name = quoted(column.name)
@@ -97,18 +134,7 @@ def _tagged(rows: DataFrame, contract: Silver, time_zone: str | None, flags: Map
         fails += [quoted(flags[column.name])] if column.name in flags else []
         if fails:
             failing[f"{column.name} parses as {column.type.upper()}"] = f"({' OR '.join(fails)})"
-    numbered = {rule: f"__fails_{number}" for number, rule in enumerate(failing)}
-    provenance = [F.col(f"{RECEIVED}.{name}").alias(name) for name in PROVENANCE]
-    verdicts = [F.coalesce(F.expr(failing[rule]), F.lit(False)).alias(flag) for rule, flag in numbered.items()]
-    frame = rows.select(*values, *provenance, RECEIVED, *verdicts)
-    frame, numbered = _with_clock(frame, contract, numbered)
-    columns = [*contract.column_names, *PROVENANCE]
-    if contract.delete_when is not None:
-        frame = frame.withColumn("is_deleted", F.coalesce(F.expr(contract.delete_when), F.lit(False)))
-        columns.insert(len(contract.columns), "is_deleted")
-    frame, numbered = losers(frame, contract, numbered)
-    rules = tuple((rule, F.col(quoted(flag))) for rule, flag in numbered.items())
-    return Candidates(frame, rules, tuple(columns))
+    return values, failing
 
 
 def _with_clock(frame: DataFrame, contract: Silver, numbered: dict[str, str]) -> tuple[DataFrame, dict[str, str]]:
@@ -125,11 +151,3 @@ def _with_clock(frame: DataFrame, contract: Silver, numbered: dict[str, str]) ->
         known = column if rule.history else F.when(column.isNotNull(), F.greatest(column, end))
     frame = frame.withColumn("available_at", known).withColumn("__fails_clock", F.col("available_at").isNull())
     return frame, {**numbered, f"{source} says when the row was known": "__fails_clock"}
-
-
-def table_columns(contract: Silver) -> Iterable[tuple[str, str]]:
-    """Name and type of every column of the silver table, in order."""
-    yield from ((column.name, column.type) for column in contract.columns)
-    if contract.delete_when is not None:
-        yield "is_deleted", "boolean"
-    yield from zip(PROVENANCE, ("string", "bigint", "date", "timestamp", "timestamp", "string"), strict=True)
