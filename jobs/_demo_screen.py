@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from jobs import _registry
+from jobs import _registry, _screen
 from scorelake.nightly import graph
 from scorelake.nightly.graph import DRIFT_METRICS
 from scorelake.stores.model_registry import CHAMPION
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
     from scorelake.stores.lake import Lake
     from scorelake.stores.ops import StepRun
 
+_NUMBERS = ("test", "constant", "one feature", "scored", "p10", "median", "p90")
+
 
 def show(lake: Lake, settings: Settings, definitions: Definitions, steps: Sequence[StepRun]) -> None:
     """Print the screen. Everything shown is a count or an aggregate."""
-    from rich.console import Console
-
-    console = Console(width=110)
+    console = _screen.console()
     console.rule("Scorelake demo")
     console.print(_rows(lake, definitions))
     console.print(_rejected(lake, definitions))
@@ -36,18 +37,8 @@ def show(lake: Lake, settings: Settings, definitions: Definitions, steps: Sequen
     console.print(f"MLflow        .venv/bin/mlflow ui --backend-store-uri sqlite:///{home}/mlflow.db")
 
 
-def _table(title: str, *columns: str) -> Table:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right")
-    return table
-
-
 def _rows(lake: Lake, definitions: Definitions) -> Table:
-    table = _table("Rows per layer", "layer", "rows", "tables")
+    table = _screen.table("layer", "rows", "tables", title="Rows per layer", right=("rows",))
     layers: dict[str, list[str]] = {}
     for name in graph.tables_written(definitions):
         if lake.exists(name):
@@ -62,7 +53,7 @@ def _rows(lake: Lake, definitions: Definitions) -> Table:
 def _rejected(lake: Lake, definitions: Definitions) -> Table:
     from pyspark.sql import functions as F
 
-    table = _table("Rejected rows, and why", "table", "rows", "rule")
+    table = _screen.table("table", "rows", "rule", title="Rejected rows, and why", right=("rows",))
     for name in definitions.silver:
         quarantine = f"quarantine.{name.partition('.')[2]}"
         reasons = lake.read(quarantine).select(F.explode("reasons").alias("reason")).groupBy("reason").count()
@@ -73,7 +64,7 @@ def _rejected(lake: Lake, definitions: Definitions) -> Table:
 
 def _models(lake: Lake, settings: Settings, definitions: Definitions) -> Table:
     """One row a champion: its metric on the test part beside its baselines, and how its scores are spread."""
-    table = _table("Models", "model", "test", "constant", "one feature", "scored", "p10", "median", "p90")
+    table = _screen.table("model", *_NUMBERS, title="Models", right=_NUMBERS)
     registry = _registry.connect(settings)
     for name, spec in definitions.models.items():
         version = registry.version_of(name, CHAMPION)
@@ -105,17 +96,28 @@ def _numbers(values: Iterable[float | None]) -> list[str]:
 
 
 def _drift(lake: Lake) -> Table:
-    table = _table("Drift against training", "model", "night", "status", "why")
+    """One row a model: how many nights stood at each status, and what has moved most on the last one."""
+    table = _screen.table("model", "nights", "moved most on the last night (PSI)", title="Drift against training")
     if not lake.exists(DRIFT_METRICS):
         return table
-    rows = lake.read(DRIFT_METRICS).where("feature = '*'").orderBy("subject", "run_date").collect()
-    for row in rows:  # one a model and night
-        table.add_row(f"{row['subject']} v{row['version']}", str(row["run_date"]), row["status"], row["reason"][:60])
+    stored = lake.read(DRIFT_METRICS).where("segment = 'all' AND against = 'training'")
+    rows = stored.select("subject", "version", "run_date", "feature", "psi", "status").collect()  # features x nights
+    for name in sorted({row["subject"] for row in rows}):
+        mine = [row for row in rows if row["subject"] == name]
+        nights = Counter(row["status"] for row in mine if row["feature"] == "*")
+        last = max(row["run_date"] for row in mine)
+        single = [row for row in mine if row["run_date"] == last and row["feature"] != "*" and row["psi"] is not None]
+        moved = sorted(single, key=lambda row: -row["psi"])[:3]
+        table.add_row(
+            f"{name} v{mine[0]['version']}",
+            ", ".join(f"{count} {status}" for status, count in nights.items()),
+            ", ".join(f"{row['feature']} {row['psi']:.2f}" for row in moved),
+        )
     return table
 
 
 def _seconds(steps: Sequence[StepRun]) -> Table:
-    table = _table("Seconds per step", "step", "seconds")
+    table = _screen.table("step", "seconds", title="Seconds per step of this run", right=("seconds",))
     totals: dict[str, float] = {}
     for step in steps:
         totals[step.step] = totals.get(step.step, 0.0) + step.seconds

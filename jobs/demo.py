@@ -13,6 +13,7 @@ the seven nights from 2017-12-25 on are scored and compared with training.
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from pathlib import Path
@@ -36,7 +37,7 @@ from scorelake.feature_store import definitions as feature_definitions
 from scorelake.nightly import graph, hashes
 from scorelake.runs import Outcome
 from scorelake.settings import Settings
-from scorelake.stores import ops
+from scorelake.stores import lease, ops
 from scorelake.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -63,18 +64,23 @@ def run(spark: SparkSession, settings: Settings, only: cli.Names = cli.ALL, *, f
     definitions = load_definitions(settings.conf_dir)
     repo = feature_definitions.load(settings.feature_repo, settings.conf_dir)
     lake = Lake(spark, settings.lake)
-    night = run_nightly.start(lake, settings)
+    with lease.taken(lake, "night"):
+        night = run_nightly.start(lake, settings)
+        try:
+            _execute(night, lake, settings, definitions, repo)
+        finally:
+            ops.record_steps(lake, night.done)
+    _demo_screen.show(lake, settings, definitions, night.done)
+    return replace(night.outcome, written={}, notes=())  # the screen has told them
 
+
+def _execute(night: Night, lake: Lake, settings: Settings, definitions: Definitions, repo: FeatureRepo) -> None:
     _land(night, settings)
     night.execute(graph.table_nodes(definitions), lambda node: _due(definitions, node))
     _train(night, lake, settings, definitions, repo)
     nodes = [*graph.feature_nodes(definitions, repo), *graph.scoring_nodes(definitions, repo)]
     night.execute(nodes, lambda node: list(NIGHTS))
-    night.run("materialize_features", "", NIGHTS, lambda: materialize_features.run(spark, settings, NIGHTS))
-
-    ops.record_steps(lake, night.done)
-    _demo_screen.show(lake, settings, definitions, night.done)
-    return night.outcome
+    night.run("materialize_features", "", NIGHTS, partial(materialize_features.run, lake.spark, settings, NIGHTS))
 
 
 def _start_over(settings: Settings) -> None:

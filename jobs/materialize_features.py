@@ -31,7 +31,8 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
     views = cli.chosen([name for name, view in repo.views.items() if view.online], only)
     start, end = calendar.data_start(dates.first), calendar.as_of(dates.last)
 
-    store.materialize(start.replace(tzinfo=UTC), end.replace(tzinfo=UTC), feature_views=views)
+    with feature_definitions.quietly():
+        store.materialize(start.replace(tzinfo=UTC), end.replace(tzinfo=UTC), feature_views=views)
 
     return Outcome(notes=(f"online as of {end}: {', '.join(views)}",))
 

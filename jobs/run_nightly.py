@@ -6,7 +6,9 @@ Writes  bronze.*, silver.*, gold.*, features.*, scores.*, monitoring.*, the onli
     ./spark-submit.sh run_nightly --env local --run-date 2017-12-26
 
 What is done is read from the commits of the tables, so a night that was killed goes on where it stopped. A branch
-that fails stops what depends on it and nothing else. Training is not part of a night: train_model, promote_model.
+that fails stops what depends on it and nothing else; independent steps run side by side (settings: `night`). One
+night at a time: a second one ends with exit code 3. SIGTERM cancels what runs and puts it on record. Training is
+not part of a night: train_model, promote_model.
 """
 
 from __future__ import annotations
@@ -37,11 +39,13 @@ from scorelake.nightly.graph import Node
 from scorelake.nightly.night import Night
 from scorelake.runs import Outcome
 from scorelake.settings import Settings
-from scorelake.stores import ops
+from scorelake.stores import lease, ops
 from scorelake.stores.lake import Lake
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from scorelake.feature_store.definitions import FeatureRepo
 
 STEPS: Mapping[str, Callable[..., Outcome]] = {
     "ingest_bronze": ingest_bronze.run,
@@ -61,16 +65,24 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
     definitions = load_definitions(settings.conf_dir)
     repo = feature_definitions.load(settings.feature_repo, settings.conf_dir)
     lake = Lake(spark, settings.lake)
-    night = start(lake, settings)
-
-    nodes = [*graph.table_nodes(definitions), *graph.feature_nodes(definitions, repo)]
-    night.execute(nodes, lambda node: due_dates(definitions, node, dates))
-    night.execute(graph.scoring_nodes(definitions, repo), lambda node: due_dates(definitions, node, dates))
-    if not any(node.table in night.blocked for node in nodes):
-        night.run("materialize_features", "", dates, lambda: materialize_features.run(spark, settings, dates))
-
-    ops.record_steps(lake, night.done)
+    with lease.taken(lake, "night"):
+        night = start(lake, settings)
+        try:
+            _execute(night, definitions, repo, dates, lambda: materialize_features.run(spark, settings, dates))
+        finally:
+            ops.record_steps(lake, night.done)
     return night.outcome
+
+
+def _execute(
+    night: Night, definitions: Definitions, repo: FeatureRepo, dates: RunDates, materialize: Callable[[], Outcome]
+) -> None:
+    def due(node: Node) -> Sequence[date]:
+        return due_dates(definitions, node, dates)
+
+    night.execute(graph.nightly_nodes(definitions, repo), due)
+    if not any(table.startswith(("silver.", "gold.", "features.")) for table in night.blocked):
+        night.run("materialize_features", "", dates, materialize)
 
 
 def start(lake: Lake, settings: Settings) -> Night:

@@ -10,6 +10,7 @@ import argparse
 import ast
 import logging
 import os
+import signal
 import sys
 import time
 import traceback
@@ -34,6 +35,9 @@ ALL: Names = None
 JOBS = Path(__file__).resolve().parents[2] / "jobs"
 HANDLED = 100
 """Exit status of `validate` when the call is already answered (help was shown): nothing is left to run."""
+
+CANCELLED = 143
+"""Exit status after a SIGTERM, as shells count it."""
 
 log = logging.getLogger("scorelake")
 
@@ -175,6 +179,8 @@ def _run_job(run: Callable[..., runs.Outcome]) -> int:
     job = describe(Path(sys.argv[0]))
     call = parse_call(job, sys.argv[1:])
     prepare(call.settings)
+    # As Ctrl-C does, so that what runs is cancelled, put on record and left whole.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(CANCELLED))
     started = time.monotonic()
     spark = session.start(f"scorelake {job.name}")
     try:

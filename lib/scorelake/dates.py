@@ -75,6 +75,17 @@ def parse_duration(text: Any) -> timedelta:
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
 
 
+def parse_age(text: str) -> timedelta:
+    """'26h', '90m', '2d', as monitors write it, or a duration in words. UsageError otherwise."""
+    short = re.fullmatch(r"(\d+)([dhms])", text)
+    if short is not None:
+        return timedelta(seconds=int(short[1]) * {"d": 86400, "h": 3600, "m": 60, "s": 1}[short[2]])
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
 def render_duration(length: timedelta) -> str:
     seconds = int(length.total_seconds())
     unit, size = next((u, s) for u, s in _UNITS.items() if seconds % s == 0 and (seconds or u == "day"))

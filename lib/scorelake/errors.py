@@ -64,6 +64,12 @@ class MissingInput(ScorelakeError):
     exit_code = 3
 
 
+class Busy(ScorelakeError):
+    """Another run holds what this one needs; a later attempt may have it."""
+
+    exit_code = 3
+
+
 # ------------------------------------------------------------------ 4: a gate said no
 
 

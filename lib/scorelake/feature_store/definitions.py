@@ -171,9 +171,16 @@ def apply(settings: Settings) -> FeatureRepo:
     store = open_store(settings)
     if not repo.contents.projects:
         repo.contents.projects.append(Project(name=store.project))
+    with quietly():
+        apply_total_with_repo_instance(store, store.project, store.registry, repo.contents, skip_source_validation=True)
+    return repo
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """What Feast prints inside the block goes to the log, at debug level."""
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
-        apply_total_with_repo_instance(store, store.project, store.registry, repo.contents, skip_source_validation=True)
+        yield
     for line in filter(None, map(str.strip, output.getvalue().splitlines())):
-        log.info("feast: %s", line)
-    return repo
+        log.debug("feast: %s", line)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Marks = Mapping[date, tuple[int, "Mark"]]
 """For each slice of a table the version and the mark of the commit that wrote it last."""
 
+_TOLD = 3
+
 
 def reasons(node: Node, dates: Iterable[date], marks: Mapping[str, Marks]) -> dict[date, str]:
     """Why each of `dates` must be built; a date that is current does not appear. `marks` holds node and inputs."""
@@ -37,10 +39,20 @@ def reasons(node: Node, dates: Iterable[date], marks: Mapping[str, Marks]) -> di
             for table in node.same_date
             if day in marks[table] and marks[table][day][0] > mark.inputs.get(table, -1)
         ]
-        changed += [table for table in node.history if newest_up_to[table][day] > mark.inputs.get(table, -1)]
+        changed += [
+            f"{table} {_later(marks[table], day, mark.inputs.get(table, -1))}"
+            for table in node.history
+            if newest_up_to[table][day] > mark.inputs.get(table, -1)
+        ]
         if changed:
             found[day] = f"input changed: {', '.join(changed)}"
     return found
+
+
+def _later(marks: Marks, until: date, version: int) -> str:
+    """The slices up to a date that were written after a version."""
+    later = [str(day) for day in sorted(marks) if day <= until and marks[day][0] > version]
+    return ", ".join(later[:_TOLD]) + (f" and {len(later) - _TOLD} more" if len(later) > _TOLD else "")
 
 
 def _running_newest(marks: Marks, dates: Iterable[date]) -> dict[date, int]:

@@ -144,6 +144,11 @@ def scoring_nodes(definitions: Definitions, repo: FeatureRepo) -> list[Node]:
     return nodes
 
 
+def nightly_nodes(definitions: Definitions, repo: FeatureRepo) -> list[Node]:
+    """Everything that a night writes, every table after those that it reads."""
+    return [*table_nodes(definitions), *feature_nodes(definitions, repo), *scoring_nodes(definitions, repo)]
+
+
 def populations_of_services(definitions: Definitions) -> dict[str, str]:
     """Feature service -> population: that of the labels of the models which use it. ConfigError when there are two."""
     found: dict[str, str] = {}

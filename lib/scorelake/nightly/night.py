@@ -127,6 +127,8 @@ class Night:
 
     def _build_slices(self, node: Node, due: Sequence[date], handle: Handle) -> None:
         free = self._without_blocked(node, due)
+        if not free:
+            return
         why = freshness.reasons(node, free, self._marks_around(node))
         outcomes = [self._run(node, dates, why[dates.first], handle) for dates in freshness.ranges(why, due)]
         if any(outcome.exit_code for outcome in outcomes):

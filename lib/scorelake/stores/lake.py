@@ -16,14 +16,16 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import date
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
 from scorelake.errors import ContractBroken, MissingInput
+from scorelake.stores import delta_log
 from scorelake.tables import SLICE_COLUMN, Column, Contract, quoted
 
 if TYPE_CHECKING:
+    from pyspark.sql import Column as ColumnOfFrame
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
@@ -75,11 +77,13 @@ class Mark:
 
 @dataclass(frozen=True)
 class Commit:
-    """The outcome of a write: the table's version that holds it, and how many rows it wrote."""
+    """A write of ours: the table's version that holds it, how many rows it wrote, its mark and when (naive UTC)."""
 
     table: str
     version: int
     rows: int
+    mark: Mark
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,8 @@ class Lake:
 
     def version(self, name: str) -> int:
         """Newest version of the table, -1 when it does not exist."""
+        if not self.settings.catalog:
+            return max(delta_log.versions(self.location(name)), default=-1)
         if not self.exists(name):
             return -1
         row = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(name)} LIMIT 1").first()
@@ -197,16 +203,23 @@ class Lake:
         self._retrying(lambda: writer.saveAsTable(self.identifier(name)))
         return self._commit_of(name, mark, since=before)
 
+    def update(self, name: str, values: Mapping[str, ColumnOfFrame], condition: str) -> None:
+        """Set columns of the rows that meet `condition`; of two writers the second meets what the first has left."""
+        from delta.tables import DeltaTable
+
+        table = DeltaTable.forName(self.spark, self.identifier(name))
+        self._retrying(lambda: table.update(condition, dict(values)))
+
     def _commit_of(self, name: str, mark: Mark, *, since: int) -> Commit:
         """Our own commit, found by its mark, since another writer may have committed meanwhile.
 
         Written by its name in the catalog, an empty frame makes a commit too (by path it would not), so that an
         empty slice has its mark of done as any other.
         """
-        text = mark.to_json()
-        for row in self._history(name):
-            if row["version"] > since and row["userMetadata"] == text:
-                return Commit(name, row["version"], int(row["operationMetrics"].get("numOutputRows", 0)))
+        as_written = Mark.from_json(mark.to_json())
+        for commit in self.commits(name):
+            if commit.version > since and commit.mark == as_written:
+                return commit
         raise ContractBroken(f"{name}: no commit of run {mark.run_id} after version {since}; was the table replaced?")
 
     # -------------------------------------------------------------- staging
@@ -243,21 +256,33 @@ class Lake:
 
     # -------------------------------------------------------------- marks
 
-    def _history(self, name: str) -> list[dict[str, Any]]:
-        """Commits, newest first; as many rows as the table has versions in its log."""
-        history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(name)}")
-        return [row.asDict(recursive=True) for row in history.collect()]  # a row a commit, not a row of data
+    def commits(self, name: str) -> list[Commit]:
+        """Our commits of a table, newest first; as many as its log holds, none when it does not exist."""
+        found = []
+        for version, at, text, metrics in self._history(name):
+            mark = Mark.from_json(text)
+            if mark is not None:
+                found.append(Commit(name, version, int((metrics or {}).get("numOutputRows", 0)), mark, at))
+        return found
+
+    def _history(self, name: str) -> Iterator[tuple[int, datetime, str | None, Mapping[str, str] | None]]:
+        """Version, instant, userMetadata and metrics of each commit: a row a commit, not a row of data."""
+        if not self.settings.catalog:
+            for version, info in delta_log.commit_infos(self.location(name)):
+                at = datetime.fromtimestamp(info["timestamp"] / 1000, UTC).replace(tzinfo=None)
+                yield version, at, info.get("userMetadata"), info.get("operationMetrics")
+        elif self.exists(name):
+            history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(name)}")
+            for row in history.select("version", "timestamp", "userMetadata", "operationMetrics").collect():
+                yield int(row["version"]), row["timestamp"], row["userMetadata"], row["operationMetrics"]
 
     def marks(self, name: str, step: str) -> dict[date, tuple[int, Mark]]:
         """For each slice the version and mark of the newest commit of `step` that wrote it."""
-        if not self.exists(name):
-            return {}
         newest: dict[date, tuple[int, Mark]] = {}
-        for row in self._history(name):
-            mark = Mark.from_json(row["userMetadata"])
-            if mark is not None and mark.step == step:
-                for day in mark.dates:
-                    newest.setdefault(day, (int(row["version"]), mark))
+        for commit in self.commits(name):
+            if commit.mark.step == step:
+                for day in commit.mark.dates:
+                    newest.setdefault(day, (commit.version, commit.mark))
         return newest
 
     # -------------------------------------------------------------- conflicts

@@ -13,6 +13,8 @@ from scorelake.stores.lake import Lake, Mark
 from scorelake.tables import Column
 
 if TYPE_CHECKING:
+    from pyspark.sql import Row
+
     from scorelake.dates import RunDates
     from scorelake.runs import Outcome
 
@@ -96,6 +98,17 @@ def record_steps(lake: Lake, steps: Iterable[StepRun]) -> None:
     lake.create(STEPS, STEP_COLUMNS, partitioned_by=["run_date"], comment="Every step of every run.")
     frame = lake.spark.createDataFrame(rows, ", ".join(column.ddl for column in STEP_COLUMNS))
     lake.append(frame, STEPS, Mark(runs.run_id(), "log", tuple(sorted({row[0] for row in rows}))))
+
+
+def last_run(lake: Lake) -> list[Row]:
+    """The steps of the run that ended last, in the order in which they started; as many rows as it had steps."""
+    from pyspark.sql import functions as F
+
+    if not lake.exists(STEPS):
+        return []
+    steps = lake.read(STEPS)
+    newest = steps.orderBy(F.desc("started_at")).select("run_id").first()
+    return steps.where(F.col("run_id") == newest["run_id"]).orderBy("started_at").collect() if newest else []
 
 
 def recorded(lake: Lake, gate: str, subject: str, run_date: date) -> tuple[Decision, ...]:

@@ -1,0 +1,135 @@
+"""One night at a time: a row of `ops.locks` that is taken by compare-and-set, kept alive, and given back.
+
+The row changes hands by an UPDATE that names the holder it was read with; of two that try, Delta lets one win.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from scorelake import runs
+from scorelake.errors import Busy
+from scorelake.stores.lake import Lake, Mark
+from scorelake.tables import Column
+
+log = logging.getLogger("scorelake.lease")
+
+LOCKS = "ops.locks"
+COLUMNS = (
+    Column(name="name", type="string"),
+    Column(name="run_id", type="string", comment="who holds it; empty when nobody does"),
+    Column(name="host", type="string"),
+    Column(name="pid", type="int"),
+    Column(name="started", type="double", comment="when that process started, seconds since 1970"),
+    Column(name="taken_at", type="timestamp"),
+    Column(name="seen_at", type="timestamp", comment="last sign of life"),
+)
+BEAT = timedelta(minutes=2)
+DEAD_AFTER = timedelta(minutes=10)
+"""Without a sign of life for so long a holder on another machine counts as dead."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds a lease; times are naive UTC."""
+
+    run_id: str
+    host: str
+    pid: int
+    started: float
+    taken_at: datetime
+    seen_at: datetime
+
+    def is_dead(self, now: datetime) -> bool:
+        """On this machine whether its process is gone, on another one whether it was silent for too long."""
+        if self.host == socket.gethostname():
+            return not _runs(self.pid, self.started)
+        return now - self.seen_at > DEAD_AFTER
+
+
+def holder(lake: Lake, name: str) -> Holder | None:
+    """Who holds the lease now."""
+    if not lake.exists(LOCKS):
+        return None
+    [*rows] = lake.read(LOCKS).where(f"name = '{name}' AND run_id <> ''").limit(1).collect()
+    return Holder(*(rows[0][column.name] for column in COLUMNS[1:])) if rows else None
+
+
+@contextmanager
+def taken(lake: Lake, name: str) -> Iterator[None]:
+    """Hold the lease inside the block. Busy when another run holds it; a dead one's is taken over with a warning."""
+    _seed(lake, name)
+    before = holder(lake, name)
+    if before is not None:
+        if not before.is_dead(runs.wall_clock()):
+            raise _busy(name, before)
+        log.warning("taking over from run %s on %s, which has died", before.run_id, before.host)
+    now = runs.wall_clock()
+    mine = {"run_id": runs.run_id(), "host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
+    _update(lake, name, {**mine, "taken_at": now, "seen_at": now}, holder=before.run_id if before else "")
+    after = holder(lake, name)
+    if after is None or after.run_id != runs.run_id():
+        raise _busy(name, after)
+    done = threading.Event()
+    threading.Thread(target=_keep_alive, args=(lake, name, done), daemon=True).start()
+    try:
+        yield
+    finally:
+        done.set()
+        _update(lake, name, {"run_id": ""}, holder=runs.run_id())
+
+
+def _keep_alive(lake: Lake, name: str, done: threading.Event) -> None:
+    while not done.wait(BEAT.total_seconds()):
+        try:
+            _update(lake, name, {"seen_at": runs.wall_clock()}, holder=runs.run_id())
+        except Exception as error:  # one missed sign of life is none too many
+            log.warning("no sign of life given: %s", error)
+
+
+def _seed(lake: Lake, name: str) -> None:
+    lake.create(LOCKS, COLUMNS, partitioned_by=["name"], comment="Who runs what just now.")
+    if lake.read(LOCKS).where(f"name = '{name}'").isEmpty():
+        ddl = ", ".join(column.ddl for column in COLUMNS)
+        row = lake.spark.createDataFrame([(name, "", None, None, None, None, None)], ddl)
+        lake.replace_where(row, LOCKS, Mark(runs.run_id(), "lease", ()), f"name = '{name}'")
+
+
+def _update(lake: Lake, name: str, values: dict[str, object], *, holder: str) -> None:
+    from pyspark.sql import functions as F
+
+    lake.update(
+        LOCKS, {column: F.lit(value) for column, value in values.items()}, f"name = '{name}' AND run_id = '{holder}'"
+    )
+
+
+def _busy(name: str, other: Holder | None) -> Busy:
+    if other is None:
+        return Busy(f"another {name} was faster; try again later")
+    return Busy(
+        f"another {name} is running: run {other.run_id} on {other.host}, process {other.pid}, "
+        f"since {other.taken_at} UTC; wait for it to end, or end it"
+    )
+
+
+def _started(pid: int) -> float:
+    import psutil
+
+    return float(psutil.Process(pid).create_time())
+
+
+def _runs(pid: int, started: float) -> bool:
+    """Whether the process that started then is alive; its number may have gone to another one."""
+    import psutil
+
+    try:
+        return abs(float(psutil.Process(pid).create_time()) - started) < 1
+    except psutil.NoSuchProcess:
+        return False
