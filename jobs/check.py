@@ -6,7 +6,7 @@ Writes  nothing
     ./spark-submit.sh check --env local
     ./spark-submit.sh check --env local --quick      YAML and SQL only
 
-Exit code 2 when something was found.
+Exit code 2 when something was found; warnings tell what is allowed but may surprise, and change nothing.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ DATES = False
 def answer(arguments: list[str]) -> int:
     call = cli.parse_call(cli.describe(Path(__file__)), arguments)
     cli.prepare(call.settings)
-    if call.options["quick"]:
-        _, findings = checks.quick(call.settings.conf_dir)
-    else:
-        findings = checks.thorough(call.settings)
+    is_quick, settings = call.options["quick"], call.settings
+    findings, warnings = (checks.quick(settings.conf_dir)[1], []) if is_quick else checks.thorough(settings)
     for finding in findings:
         print(finding)
+    for warning in warnings:
+        print(f"{warning} (a warning)")
     if findings:
         print(f"{len(findings)} mistakes found", file=sys.stderr)
         return 2

@@ -10,7 +10,16 @@ from pathlib import Path
 import pytest
 from pyspark.sql import functions as F
 
-from jobs import build_features, build_gold, ingest_bronze, maintain_tables, run_nightly, score_batch, verify_pit
+from jobs import (
+    build_features,
+    build_gold,
+    ingest_bronze,
+    maintain_tables,
+    report_drift,
+    run_nightly,
+    score_batch,
+    verify_pit,
+)
 from scorelake import digests
 from scorelake.dates import RunDates
 from scorelake.errors import MissingInput
@@ -33,7 +42,9 @@ def test_every_step_ends_well(shop: Shop) -> None:
 
 
 def test_definitions_have_no_mistake(shop: Shop) -> None:
-    assert checks.thorough(shop.settings) == []
+    mistakes, warnings = checks.thorough(shop.settings)
+    assert mistakes == []
+    assert ["plain `feast apply` loses" in warning.message for warning in warnings] == [True]
 
 
 def test_rows_of_landed_files_are_rows_of_bronze(shop: Shop) -> None:
@@ -83,16 +94,42 @@ def test_a_binary_score_is_a_probability_with_bucket_and_decision(shop: Shop) ->
 
 
 def test_scores_meet_their_labels_once_these_are_known(shop: Shop) -> None:
-    rows = shop.lake.read("monitoring.performance").where("model_name = 'churn' AND metric = 'auc'").collect()
-    by_night = {row["score_date"]: row for row in rows}
+    told = shop.lake.read("monitoring.performance").where("model_name = 'churn'")
+    served = told.where("metric = 'auc' AND role = 'served' AND segment = 'all'")
+    by_night = {row["score_date"]: row for row in served.where("kind = 'metric'").collect()}
     assert NIGHTS.first in by_night
     assert by_night[NIGHTS.first]["rows"] > 20
     assert by_night[NIGHTS.first]["value"] > 0.6
     assert any("immature" in note for note in shop.outcomes["nights"].notes)
 
 
+def test_performance_is_told_from_every_side(shop: Shop) -> None:
+    told = shop.lake.read("monitoring.performance").where("model_name = 'churn'")
+    kinds = {row["kind"] for row in told.select("kind").distinct().collect()}
+    assert kinds >= {"metric", "bucket", "business", "coverage", "immature", "proxy"}
+    places = {row["segment"] for row in told.where("kind = 'metric'").select("segment").distinct().collect()}
+    assert any(place.startswith("segment=") for place in places)
+    [auc] = told.where("kind = 'metric' AND metric = 'auc' AND role = 'served' AND segment = 'all'").collect()
+    assert 0.5 < auc["reference"] <= 1
+    verdicts = shop.lake.read("ops.decisions").where("gate = 'performance' AND metric = 'auc'").collect()
+    assert [(row["subject"], row["verdict"]) for row in verdicts if row["verdict"] != "insufficient"] == [
+        ("churn/1", "pass")
+    ]
+
+
+def test_nights_compare_with_those_before_and_in_segments(shop: Shop) -> None:
+    metrics = shop.lake.read("monitoring.drift_metrics").where("subject = 'churn' AND feature = 'score'")
+    rows = {(row["against"], row["segment"], row["run_date"]): row for row in metrics.collect()}
+    assert rows["last_nights", "all", NIGHTS.first]["status"] == "INSUFFICIENT"
+    two_before, tonight = list(NIGHTS)[:2], rows["last_nights", "all", NIGHTS.last]
+    assert tonight["n"] == sum(rows["training", "all", day]["m"] for day in two_before)
+    segments = {segment for against, segment, _ in rows if against == "training" and segment != "all"}
+    rows_of_segments = sum(rows["training", segment, NIGHTS.last]["m"] for segment in segments)
+    assert 0 < rows_of_segments <= tonight["m"]
+
+
 def test_drift_of_every_night_is_on_record_and_on_a_page(shop: Shop) -> None:
-    whole = shop.lake.read("monitoring.drift_metrics").where("feature = '*'")
+    whole = shop.lake.read("monitoring.drift_metrics").where("feature = '*' AND against = 'training'")
     assert {(row["subject"], row["run_date"]) for row in whole.collect()} == {
         (model, day) for model in ("churn", "next_spend") for day in NIGHTS
     }
@@ -103,6 +140,7 @@ def test_drift_of_every_night_is_on_record_and_on_a_page(shop: Shop) -> None:
         for day in NIGHTS:
             page = Path(shop.settings.reports, "drift", model, f"{day}.html").read_text()
             assert f"{model}" in page
+            assert f'href="{model}/{day}.html"' in Path(shop.settings.reports, "drift", "index.html").read_text()
 
 
 def test_nothing_is_built_over_a_hole(shop: Shop) -> None:
@@ -117,12 +155,31 @@ def test_nothing_is_built_over_a_hole(shop: Shop) -> None:
     assert build_gold.run(shop.spark, told, monday, frozenset(["gold.customer_value"])).exit_code == 0
 
 
+def test_counts_left_by_the_scoring_run_are_taken_and_wrong_ones_counted_again(shop: Shop) -> None:
+    def judged() -> set[tuple[object, ...]]:
+        rows = (
+            shop.lake.read_slices("monitoring.drift_metrics", [NIGHTS.last]).where("subject = 'churn'").drop("run_id")
+        )
+        return set(map(tuple, rows.collect()))
+
+    before = judged()
+    _, mark = shop.lake.marks("scores.churn", "score_batch")[NIGHTS.last]
+    counts = shop.lake.read_slices("monitoring.drift_counts", [NIGHTS.last]).where("subject = 'churn'")
+    is_wrong = (F.col("feature") == "amount_sum_30d") & (F.col("segment") == "all") & (F.col("cell") == 1)
+    wrong = counts.withColumn("rows", F.col("rows") + F.when(is_wrong, 7).otherwise(0))
+    wrong = wrong.withColumn("run_id", F.lit(mark.run_id)).localCheckpoint()
+    left = replace(mark, step="score_batch churn", dates=(NIGHTS.last,))
+    shop.lake.replace_slices(wrong, "monitoring.drift_counts", left, also="subject = 'churn'")
+    report_drift.run(shop.spark, shop.settings, RunDates.single(NIGHTS.last), frozenset(["churn"]))
+    assert judged() == before
+
+
 def test_every_gate_left_its_decisions(shop: Shop) -> None:
     rows = shop.lake.read("ops.decisions").select("gate", "verdict").distinct().collect()
     found = {(row["gate"], row["verdict"]) for row in rows}
     assert ("promotion", "promote") in found
     assert ("data", "pass") in found
-    assert {gate for gate, _ in found} == {"data", "leakage", "promotion", "drift"}
+    assert {gate for gate, _ in found} == {"data", "leakage", "promotion", "drift", "performance"}
 
 
 def test_a_night_that_is_done_does_nothing_again(shop: Shop) -> None:

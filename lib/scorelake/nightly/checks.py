@@ -29,17 +29,20 @@ def quick(conf_dir: Path) -> tuple[Definitions | None, list[Finding]]:
     return definitions, findings
 
 
-def thorough(settings: Settings) -> list[Finding]:
-    """`quick`, and what needs Great Expectations and Feast: expectations, transforms, the feature repo, models."""
+def thorough(settings: Settings) -> tuple[list[Finding], list[Finding]]:
+    """Mistakes as `quick` finds them and those that need Great Expectations and Feast; and what is allowed but may
+    surprise.
+    """
     definitions, findings = quick(settings.conf_dir)
     if definitions is None:
-        return findings
+        return findings, []
     findings += _expectations(definitions)
     findings += _transforms(definitions)
     repo = _feature_repo(settings, findings)
-    if repo is not None:
-        findings += _models(definitions, repo)
-    return sorted(set(findings))
+    if repo is None:
+        return sorted(set(findings)), []
+    findings += _models(definitions, repo)
+    return sorted(set(findings)), sorted(repo.warnings())
 
 
 # ------------------------------------------------------------------ SQL
