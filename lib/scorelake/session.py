@@ -104,3 +104,10 @@ def cancel_tagged(spark: SparkSession, name: str) -> None:
 
 def _is_connect(spark: SparkSession) -> bool:
     return type(spark).__module__.startswith("pyspark.sql.connect")
+
+
+def slots(spark: SparkSession) -> int:
+    """How many tasks run at once, as far as the session can tell."""
+    if _is_connect(spark):
+        return int(spark.conf.get("spark.sql.shuffle.partitions") or 1)
+    return spark.sparkContext.defaultParallelism

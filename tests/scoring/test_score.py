@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
+from dataclasses import replace
+from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +15,12 @@ import pandas as pd
 import pytest
 
 from scorelake.errors import ContractBroken
+from scorelake.scoring.answers import escaped
+from scorelake.scoring.nulls import Nulls, rates
 from scorelake.scoring.package import Package, pack
 from scorelake.scoring.predictors import compile_model
-from scorelake.scoring.score import escaped, score
+from scorelake.scoring.rows import FileRows, FrameRows, SliceFile
+from scorelake.scoring.score import Member, Observed, score
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -83,52 +91,147 @@ def classifier(tmp_path_factory: pytest.TempPathFactory, rows: pd.DataFrame) -> 
     return pack(folder, digest="classifier", features=FEATURES), model
 
 
+def scored(frame: DataFrame, package: Package, *, classes: tuple[str, ...] = (), reasons: int = 0) -> DataFrame:
+    """One model's answers by way of Spark, without what the tasks report."""
+    member = Member(package, classes, reasons)
+    return score(FrameRows(frame, tasks=2), [member], keys=["k`ey"]).where("about IS NULL")
+
+
 def answers(scored: DataFrame, column: str, rows: pd.DataFrame) -> list[Any]:
     found = {row["k`ey"]: row[column] for row in scored.collect()}
     assert len(found) == len(rows)
     return [found[key] for key in rows["k`ey"]]
 
 
+def native_scores(model: Any, rows: pd.DataFrame) -> list[float]:
+    found = model.inplace_predict(as_floats(rows).astype("float32"), missing=np.nan)
+    return list(found.astype("float64").tolist())
+
+
+@pytest.fixture(scope="module")
+def stored(spark: SparkSession, features: DataFrame, tmp_path_factory: pytest.TempPathFactory) -> FileRows:
+    """The same rows in three Parquet files of two nights, whose date stands in the path alone."""
+    folder = tmp_path_factory.mktemp("slices")
+    features.write.parquet(f"{folder}/night")
+    paths = sorted(str(path) for path in folder.rglob("*.parquet"))
+    nights = [date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 2)]
+    files = tuple(SliceFile(path, {"run_date": night}) for path, night in zip(paths, nights, strict=True))
+    types = {**dict(features.dtypes), "run_date": "date", "added_later": "int"}
+    return FileRows(spark, files, types, tasks=2)
+
+
 def test_a_booster_answers_bit_for_bit_as_natively(
     features: DataFrame, rows: pd.DataFrame, booster: tuple[Package, Any]
 ) -> None:
     package, model = booster
-    native = model.inplace_predict(as_floats(rows).astype("float32"), missing=np.nan)
-    scored = score(features, package, keys=["k`ey"])
-    assert scored.dtypes == [("k`ey", "string"), ("score", "double")]
-    assert answers(scored, "score", rows) == native.astype("float64").tolist()
+    assert answers(scored(features, package), "score", rows) == native_scores(model, rows)
 
 
-def test_any_other_model_answers_as_its_own_pyfunc(
+def test_files_read_in_the_workers_give_the_same_scores(
+    stored: FileRows, rows: pd.DataFrame, booster: tuple[Package, Any]
+) -> None:
+    package, model = booster
+    for tasks in (1, 2, 7):
+        found = score(replace(stored, tasks=tasks), [Member(package)], keys=["k`ey", "run_date", "added_later"])
+        found = found.where("about IS NULL")
+        assert answers(found, "score", rows) == native_scores(model, rows)
+    assert {(row[0], row[1]) for row in found.select("run_date", "added_later").distinct().collect()} == {
+        (date(2024, 1, 1), None),
+        (date(2024, 1, 2), None),
+    }
+
+
+def test_classes_come_with_the_probability_of_each(
     features: DataFrame, rows: pd.DataFrame, classifier: tuple[Package, Any]
 ) -> None:
     package, model = classifier
     native = model.predict_proba(rows[list(FEATURES)].astype("float64"))
-    scored = score(features, package, keys=["k`ey"], classes=["a", "b c", "d"])
-    assert scored.columns == ["k`ey", "score", "prediction", "score_a", "score_b_20_c", "score_d"]
-    np.testing.assert_allclose(answers(scored, "score_b_20_c", rows), native[:, 1], rtol=0, atol=1e-12)
-    np.testing.assert_allclose(answers(scored, "score", rows), native.max(axis=1), rtol=0, atol=1e-12)
-    assert answers(scored, "prediction", rows) == model.predict(rows[list(FEATURES)].astype("float64")).tolist()
+    found = scored(features, package, classes=("a", "b c", "d"))
+    np.testing.assert_allclose(answers(found, "score_b_20_c", rows), native[:, 1], rtol=0, atol=1e-12)
+    np.testing.assert_allclose(answers(found, "score", rows), native.max(axis=1), rtol=0, atol=1e-12)
+    assert answers(found, "prediction", rows) == model.predict(rows[list(FEATURES)].astype("float64")).tolist()
 
 
 def test_the_order_and_number_of_partitions_change_nothing(
     features: DataFrame, rows: pd.DataFrame, booster: tuple[Package, Any]
 ) -> None:
-    package, _ = booster
+    package, model = booster
     reordered = features.select("größe", "`k``ey`", "`n.items`", "is_new")
-    once = answers(score(features.coalesce(1), package, keys=["k`ey"]), "score", rows)
-    assert answers(score(reordered.repartition(7), package, keys=["k`ey"]), "score", rows) == once
+    assert answers(scored(reordered.repartition(7), package), "score", rows) == native_scores(model, rows)
+
+
+def test_all_reasons_of_a_score_add_up_to_its_log_odds(
+    features: DataFrame, rows: pd.DataFrame, booster: tuple[Package, Any]
+) -> None:
+    import xgboost
+
+    package, model = booster
+    found = scored(features, package, reasons=3).toPandas().set_index("k`ey").loc[rows["k`ey"]]
+    data = xgboost.DMatrix(as_floats(rows).astype("float32"), feature_names=list(FEATURES))
+    exact = model.predict(data, pred_contribs=True)
+    told = found[[f"reason_{n}_contribution" for n in (1, 2, 3)]].to_numpy()
+    log_odds = np.log(found["score"] / (1 - found["score"]))
+    np.testing.assert_allclose(told.sum(axis=1) + exact[:, -1], log_odds, atol=1e-4)
+    assert (np.abs(told[:, :-1]) >= np.abs(told[:, 1:])).all()
+    assert found["reason_1"].tolist() == [FEATURES[n] for n in np.abs(exact[:, :-1]).argmax(axis=1)]
+
+
+def test_an_infinite_feature_leaves_its_row_without_a_score_and_no_other(
+    spark: SparkSession, booster: tuple[Package, Any]
+) -> None:
+    package, _ = booster
+    schema = "`k``ey` string, is_new boolean, `n.items` bigint, `größe` double"
+    values = [("inf", True, 1, float("inf")), ("-inf", True, 1, float("-inf")), ("nan", True, 1, float("nan"))]
+    values += [("nulls", None, None, None), ("fine", True, 1, 0.5)]
+    found = scored(spark.createDataFrame(values, schema), package)
+    without = {row["k`ey"] for row in found.where("score IS NULL").collect()}
+    assert without == {"inf", "-inf"}
+
+
+def test_members_share_the_pass_and_a_failing_one_costs_only_itself(
+    features: DataFrame, booster: tuple[Package, Any]
+) -> None:
+    package, _ = booster
+    broken = Package("broken", FEATURES, b"no archive")
+    members = [Member(package), Member(broken), Member(package, budget_seconds=0.0), Member(package, reasons=1)]
+    found = score(FrameRows(features, tasks=1), members, keys=["k`ey"]).collect()
+    by_member = Counter(row["member"] for row in found if row["about"] is None)
+    assert by_member == {0: 500, 3: 500}
+    told = {row["about"]: json.loads(row["report"]) for row in found if row["about"] is not None}
+    assert [told[f"member {n}"]["failure"] for n in range(4)] == ["", "BadZipFile", "used its 0 s", ""]
+    assert told["member 0"]["rows"] == 500
+    assert {row["is_covered"] for row in found if row["member"] == 0} == {None}
+
+
+def test_a_champion_that_fails_fails_the_pass_without_showing_rows(features: DataFrame) -> None:
+    broken = Package("broken champion", FEATURES, b"no archive")
+    with pytest.raises(Exception, match=r"the champion failed on a batch of .* rows: BadZipFile"):
+        scored(features, broken).collect()
+
+
+def test_observers_see_every_row_once_a_night_with_its_score(
+    stored: FileRows, rows: pd.DataFrame, booster: tuple[Package, Any]
+) -> None:
+    package, _ = booster
+    watched = {"nulls": Observed((*FEATURES, "added_later"), partial(Nulls, (*FEATURES, "added_later", "score")))}
+    found = score(stored, [Member(package)], keys=["k`ey", "run_date"], night="run_date", observers=watched)
+    told = found.where("about = 'nulls'").collect()
+    assert {row["run_date"] for row in told} == {date(2024, 1, 1), date(2024, 1, 2)}
+    shares = rates(bytes(row["report"]) for row in told)
+    assert shares["added_later"] == 1
+    assert shares["score"] == 0
+    assert shares["größe"] == pytest.approx(rows["größe"].isna().mean())
 
 
 def test_no_rows_are_scored_to_no_rows(features: DataFrame, booster: tuple[Package, Any]) -> None:
     package, _ = booster
-    assert score(features.where("false"), package, keys=["k`ey"]).collect() == []
+    assert scored(features.where("false"), package).collect() == []
 
 
 def test_a_missing_feature_is_named(features: DataFrame, booster: tuple[Package, Any]) -> None:
     package, _ = booster
     with pytest.raises(ContractBroken, match=r"no column n\.items;"):
-        score(features.drop("n.items"), package, keys=["k`ey"])
+        scored(features.drop("n.items"), package)
 
 
 def test_a_booster_of_other_features_is_refused(booster: tuple[Package, Any], tmp_path: Path) -> None:

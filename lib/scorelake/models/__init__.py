@@ -24,7 +24,8 @@ from scorelake.models.learning import (
     Task,
     TemporalSplit,
 )
-from scorelake.models.watching import Drift, DriftLimits, DriftOverride, Mute, Scoring
+from scorelake.models.serving import Canary, Scoring, ScoringLimits
+from scorelake.models.watching import Drift, DriftLimits, DriftOverride, Mute
 from scorelake.strict_yaml import Definition
 
 
@@ -68,6 +69,8 @@ class Model(Definition):
             raise ValueError(f"algorithm {self.algorithm.name} cannot do task {self.task}")
         if self.scoring.cut is not None and self.task != "binary":
             raise ValueError("scoring.cut needs task: binary")
+        if self.scoring.reasons and not self.algorithm.name.startswith(("xgboost", "sklearn.linear_model.")):
+            raise ValueError("scoring.reasons needs xgboost or a linear model: others have no exact contributions")
         return self
 
 
@@ -77,6 +80,7 @@ __all__ = [
     "METRICS",
     "Algorithm",
     "Bounds",
+    "Canary",
     "CategoricalSteps",
     "Drift",
     "DriftLimits",
@@ -92,6 +96,7 @@ __all__ = [
     "Range",
     "Scalar",
     "Scoring",
+    "ScoringLimits",
     "Search",
     "Split",
     "Task",

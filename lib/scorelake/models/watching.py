@@ -1,4 +1,4 @@
-"""What stands beside a score, and when a difference between reference and current is drift."""
+"""When a difference between reference and current is drift."""
 
 from __future__ import annotations
 
@@ -9,23 +9,6 @@ from pydantic import Field, model_validator
 
 from scorelake.strict_yaml import Definition
 from scorelake.tables import Share
-
-
-class Scoring(Definition):
-    """What stands beside the score of each entity."""
-
-    buckets: int | tuple[float, ...] | None = Field(
-        default=None, description="A number of equal-sized buckets by rank, 1 = highest; or rising edges of scores."
-    )
-    cut: float | None = Field(default=None, description="A score of at least this decides 1, else 0 (binary).")
-
-    @model_validator(mode="after")
-    def _sound_buckets(self) -> Scoring:
-        if isinstance(self.buckets, int) and not 2 <= self.buckets <= 1000:
-            raise ValueError("buckets: expected 2 to 1000")
-        if isinstance(self.buckets, tuple) and list(self.buckets) != sorted(set(self.buckets)):
-            raise ValueError("buckets: expected rising edges, each once")
-        return self
 
 
 class Mute(Definition):

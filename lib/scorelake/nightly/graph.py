@@ -171,5 +171,5 @@ def tables_written(definitions: Definitions) -> list[str]:
         f"{prefix}{name}" for name in definitions.models for prefix in ("training.", "scores.", "quarantine.scores_")
     ]
     monitoring = ["performance", "drift_reference", "drift_counts", "drift_metrics", "drift_bins", "drift_alerts"]
-    logs = ["ops.decisions", "ops.runs"]
+    logs = ["ops.decisions", "ops.runs", "ops.score_runs"]
     return [*tables, *quarantines, *services, *of_models, *(f"monitoring.{name}" for name in monitoring), *logs]

@@ -51,7 +51,7 @@ def performance(judged: DataFrame, *, task: Task, classes: Sequence[str] = (), s
     `score_<class>`. Rows whose label or score is null or not finite are left out."""
     from pyspark.sql import functions as F
 
-    from scorelake.scoring.score import escaped
+    from scorelake.scoring.answers import escaped
 
     label = F.col("label")
     if classes:  # the code of a class is its position

@@ -1,73 +1,122 @@
-"""One model applied to a frame of features: keys in, keys and scores out, in one pass."""
+"""Models applied to feature rows in one pass: keys in, keys and scores out, a row for each model.
+
+The first model is the champion: if it fails, the pass fails. Every other one is given up, for good in this task, as
+soon as it fails or has used its time; what became of it stands in its last row (`report`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from scorelake.errors import ContractBroken
-from scorelake.scoring.package import Package, predictor
-from scorelake.tables import quoted
+from scorelake.scoring.answers import Layout, Report
+from scorelake.scoring.asking import Asked
+from scorelake.scoring.package import Package
 
 if TYPE_CHECKING:
-    import numpy as np
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
+    from scorelake.scoring.rows import Rows
 
-def score(features: DataFrame, package: Package, *, keys: Sequence[str], classes: Sequence[str] = ()) -> DataFrame:
-    """`keys` and `score DOUBLE`; with `classes` also `prediction STRING` and one `score_<class>` a class.
 
-    Every row of `features` comes out once. With classes, `score` is the probability of the predicted class, ties to
-    the first; without, what the model answers (a binary model: the probability of class 1). null where the model
-    answers NaN. Only keys and the model's own features cross into Python. ContractBroken names a missing column.
+@dataclass(frozen=True)
+class Member:
+    """One model of the pass. `reasons` of its features are named for each score; `budget_seconds` of predicting are
+    allowed to it in one task, without limit if None."""
+
+    package: Package
+    classes: tuple[str, ...] = ()
+    reasons: int = 0
+    budget_seconds: float | None = None
+
+
+class Observer(Protocol):
+    """Looks at what the pass reads, e.g. to count it; `part` is what it has to say at the end of a task."""
+
+    def add(self, batch: pa.RecordBatch) -> None: ...
+
+    def part(self, partition: int) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Observed:
+    """An observer of the columns `columns` and, as `score`, what the champion answered; made new for each task and
+    each value of the night."""
+
+    columns: tuple[str, ...]
+    make: Callable[[], Observer]
+
+
+def score(
+    rows: Rows,
+    members: Sequence[Member],
+    *,
+    keys: Sequence[str],
+    night: str | None = None,
+    observers: Mapping[str, Observed] | None = None,
+) -> DataFrame:
+    """One row for each row of `rows` and each member, in the columns of `answers.Layout`, and the reports.
+
+    With classes, `score` is the probability of the predicted class, ties to the first; without, what the model
+    answers (a binary model: the probability of class 1). null where the model answers no finite number, or where one
+    of its numeric features is infinite. Only the columns that models, keys and observers name are read. `night` is
+    the key by which observers are kept apart. ContractBroken names a missing or repeated column.
     """
-    from pyspark.sql import functions as F
-
-    wanted = dict.fromkeys([*keys, *package.features])
-    missing = [name for name in wanted if name not in features.columns]
+    watched = dict(observers or {})
+    wanted = list(
+        dict.fromkeys(
+            [
+                *keys,
+                *(name for member in members for name in member.package.features),
+                *(name for observed in watched.values() for name in observed.columns),
+            ]
+        )
+    )
+    missing = [name for name in wanted if name not in rows.types]
     if missing:
-        raise ContractBroken(f"no column {', '.join(missing)}; the frame has {', '.join(features.columns)}")
-    types = {field.name: field.dataType.simpleString() for field in features.schema}
-    outputs = ["`score` double"]
-    if classes:
-        outputs += ["`prediction` string", *(f"{quoted('score_' + escaped(name))} double" for name in classes)]
-    schema = ", ".join([*(f"{quoted(key)} {types[key]}" for key in keys), *outputs])
+        raise ContractBroken(f"no column {', '.join(missing)}; the features have {', '.join(rows.types)}")
+    layout = Layout.of({key: rows.types[key] for key in keys}, members)
+    task = _task(list(members), layout, watched, night)
+    return rows.map(task, wanted, layout.ddl)
 
+
+def _task(
+    members: list[Member], layout: Layout, watched: dict[str, Observed], night: str | None
+) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        predict = predictor(package)
-        for renamed in batches:
-            batch = renamed.rename_columns(list(wanted))
-            yield _scored(batch, predict(batch), keys, classes)
+        import pyarrow as pa
+        from pyspark import TaskContext
 
-    # mapInArrow cannot take names with a dot or a backtick: columns travel by position.
-    positions = [F.col(quoted(name)).alias(f"c{n}") for n, name in enumerate(wanted)]
-    return features.select(*positions).mapInArrow(run, schema)
+        asked = [Asked(number, member) for number, member in enumerate(members)]
+        seen: dict[tuple[str, object], Observer] = {}
+        for batch in batches:
+            answers = [each.answers(batch) for each in asked]
+            for number, answer in enumerate(answers):
+                if answer is not None:
+                    yield layout.batch(batch, number, members[number], answer, answered=answers[1:2])
+            if watched and answers[0] is not None:
+                scored = batch.append_column("score", pa.array(answers[0].score, from_pandas=True))
+                for day, part in _by_night(scored, night):
+                    for name, observed in watched.items():
+                        if (name, day) not in seen:
+                            seen[name, day] = observed.make()
+                        seen[name, day].add(part)
+        context = TaskContext.get()
+        partition = context.partitionId() if context is not None else 0
+        reports = [Report(f"member {each.number}", None, each.said()) for each in asked]
+        reports += [Report(name, day, observer.part(partition)) for (name, day), observer in seen.items()]
+        yield layout.reports(reports, night)
+
+    return run
 
 
-def escaped(name: str) -> str:
-    """A class name as part of a column name: letters, digits and _ stay, any other becomes _<hex code point>_."""
-    return "".join(c if c.isalnum() or c == "_" else f"_{ord(c):x}_" for c in name)
+def _by_night(batch: pa.RecordBatch, night: str | None) -> Iterator[tuple[object, pa.RecordBatch]]:
+    """The batch by values of its night; files hold one, frames of a range any number."""
+    import pyarrow.compute as pc
 
-
-def _scored(
-    batch: pa.RecordBatch, answers: np.ndarray[Any, Any], keys: Sequence[str], classes: Sequence[str]
-) -> pa.RecordBatch:
-    import numpy as np
-    import pyarrow as pa
-
-    columns = [batch.column(key) for key in keys]
-    names = list(keys)
-    if not classes:
-        # predict_proba of a binary classifier answers both classes: the second is the positive one.
-        answers = answers[:, 1] if answers.ndim == 2 and answers.shape[1] == 2 else answers.reshape(len(batch))
-        return pa.RecordBatch.from_arrays([*columns, pa.array(answers, from_pandas=True)], names=[*names, "score"])
-    answers = answers.reshape(len(batch), len(classes))
-    best = answers.argmax(axis=1)
-    columns += [
-        pa.array(answers[np.arange(len(batch)), best], from_pandas=True),
-        pa.array(list(classes), pa.string()).take(pa.array(best)),
-        *(pa.array(answers[:, n], from_pandas=True) for n in range(len(classes))),
-    ]
-    names += ["score", "prediction", *("score_" + escaped(name) for name in classes)]
-    return pa.RecordBatch.from_arrays(columns, names=names)
+    days = [None] if night is None else batch.column(night).unique().to_pylist()
+    for day in days:
+        yield day, batch if len(days) == 1 else batch.filter(pc.equal(batch.column(night), day))

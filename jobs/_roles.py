@@ -1,0 +1,136 @@
+"""Who takes part in a scoring pass: versions resolved, checked and proved, and where their rows come from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs import _registry
+from scorelake.errors import ContractBroken, MissingInput, ModelRefused
+from scorelake.scoring import arms, proof
+from scorelake.scoring.contract import require_types
+from scorelake.scoring.package import loaded, pack, predictor
+from scorelake.scoring.publish import Role
+from scorelake.scoring.rows import FileRows, FrameRows, SliceFile
+from scorelake.scoring.score import Member
+from scorelake.stores.slice_files import plain_files
+from scorelake.tables import SLICE_COLUMN
+
+if TYPE_CHECKING:
+    from scorelake.models import Scoring
+    from scorelake.scoring.answers import Report
+    from scorelake.scoring.rows import Rows
+    from scorelake.stores.lake import Lake
+    from scorelake.stores.model_registry import ModelRegistry, Pinned
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What became of a role in the pass. `record` goes into the mark of the commit."""
+
+    role: Role
+    record: Mapping[str, object]
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Cast:
+    """A member of the pass with its role and version; `note` says why it is not asked the fast way, if it is not."""
+
+    role: str
+    model: Pinned
+    member: Member
+    note: str = ""
+
+    def fate(self, number: int, reports: Iterable[Report]) -> Fate:
+        """Member `number` of the pass, after what all tasks reported of it."""
+        told = [json.loads(report.content) for report in reports if report.about == f"member {number}"]
+        failures = sorted({each["failure"] for each in told if each["failure"]})
+        seconds = sum(each["seconds"] for each in told)
+        record = {
+            "role": self.role,
+            "model_version": self.model.version,
+            "model_digest": self.model.digest,
+            "way": loaded(self.member.package).way,
+            "seconds": round(seconds, 3),
+            "failure": "; ".join(failures),
+        }
+        told_of = f"{self.model.name}: {self.role} version {self.model.version} was given up and has no rows"
+        notes = (f"{told_of}: {'; '.join(failures)}",) if failures else ()
+        return Fate(Role(self.role, self.model.version, is_alive=not failures), record, notes)
+
+
+def cast(
+    champion: Pinned, role: str, rows: Rows, scoring: Scoring, registry: ModelRegistry, folder: Path, features_hash: str
+) -> tuple[list[Cast], list[str]]:
+    """The champion (or a restating version) and all that are scored beside it; and why others are not.
+
+    What is wrong with the champion is raised; anything wrong with another costs only that one.
+    """
+    leading = _proved(champion, role, rows, scoring, features_hash)
+    found, notes = [leading], [leading.note] if leading.note else []
+    if role == arms.RESTATED:
+        return found, notes
+    beside = [(arms.CHALLENGER, alias) for alias in scoring.challengers]
+    beside += [(arms.SHADOW, alias) for alias in scoring.shadows]
+    for other, alias in beside:
+        version = registry.version_of(champion.name, alias)
+        if version is None or version in [one.model.version for one in found]:
+            what = "nobody" if version is None else f"version {version}, which is scored already"
+            notes.append(f"{champion.name}: {other} {alias} is {what}")
+            continue
+        try:
+            joined = _proved(registry.pin(champion.name, version, folder), other, rows, scoring, features_hash)
+        except (ModelRefused, ContractBroken, MissingInput) as error:
+            notes.append(f"{champion.name}: {other} {alias} (version {version}) is not scored: {error}")
+            continue
+        found.append(joined)
+        notes += [joined.note] if joined.note else []
+    return found, notes
+
+
+def _proved(model: Pinned, role: str, rows: Rows, scoring: Scoring, features_hash: str) -> Cast:
+    """The version, once its feature definitions, its files, its inputs and its fast way are known to be right."""
+    trained = model.tags.get(_registry.FEATURES_HASH)
+    if trained != features_hash:
+        raise ModelRefused(
+            f"model {model.name} version {model.version} learnt from other feature definitions "
+            f"({(trained or 'none')[:12]} then, {features_hash[:12]} now): give the changed view a new name, or "
+            "train again"
+        )
+    require_types(rows.types, {column.name: column.kind for column in model.columns})
+    package = pack(model.folder, digest=model.digest, features=model.features)
+    if model.replay is not None:
+        model.check_replay(predictor(package)(model.replay.batch(model.columns)), tolerance=1e-12)
+    package, reason = proof.proved(package, rows.first(model.features, proof.SAMPLE))
+    note = f"{model.name} version {model.version}: {reason}" if reason else ""
+    is_leading = role in (arms.CHAMPION, arms.RESTATED)
+    member = Member(
+        package,
+        model.classes,
+        reasons=0 if role == arms.SHADOW else min(scoring.reasons, len(model.features)),
+        budget_seconds=None if is_leading else scoring.budget.total_seconds(),
+    )
+    return Cast(role, model, member, note)
+
+
+def rows_of(lake: Lake, table: str, dates: Sequence[date], *, slots: int) -> Rows:
+    """The feature slices: files for the workers to read where that is allowed and works, else by way of the JVM.
+
+    Two tasks a slot: few enough to cost nothing, enough for the slots to end at about the same time.
+    """
+    by_way_of_spark = FrameRows(lake.read_slices(table, dates), tasks=2 * slots)
+    files = plain_files(lake, table, dates)
+    if not files:
+        return by_way_of_spark
+    plain = tuple(SliceFile(path, {SLICE_COLUMN: day}) for path, day in files.items())
+    in_workers = FileRows(lake.spark, plain, by_way_of_spark.types, tasks=2 * slots)
+    try:
+        in_workers.first([SLICE_COLUMN], 1)
+    except OSError:  # a storage that answers Spark but not pyarrow: other rights, other options
+        return by_way_of_spark
+    return in_workers

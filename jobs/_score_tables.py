@@ -1,0 +1,82 @@
+"""From the staged answers of a scoring pass to the tables of the night."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import TYPE_CHECKING
+
+from scorelake.decisions import Decision
+from scorelake.scoring import arms, nulls
+from scorelake.scoring import publish as rows_to_publish
+from scorelake.scoring.answers import Report
+from scorelake.stores import score_runs, score_view
+from scorelake.stores.lake import columns_of
+from scorelake.tables import SLICE_COLUMN
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from scorelake.models import Scoring, ScoringLimits
+    from scorelake.scoring.publish import Published
+    from scorelake.stores.lake import Lake, Mark
+
+NULLS = "nulls"
+RESTATING = "score_batch restated"
+GATE = "scoring"
+
+
+def reports(staged: DataFrame) -> list[Report]:
+    """What the tasks said at their end: a few rows a task."""
+    rows = staged.where("about IS NOT NULL").select("about", SLICE_COLUMN, "report").collect()
+    return [Report(row["about"], row[SLICE_COLUMN], bytes(row["report"])) for row in rows]
+
+
+def judged(
+    model: str, limits: ScoringLimits, told: Sequence[Report], dates: Sequence[date]
+) -> tuple[list[Decision], dict[date, str]]:
+    """A decision a night if there are limits, and the refused nights with what is wrong."""
+    if not limits.are_set:
+        return [], {}
+    decisions, refused = [], {}
+    for day in dates:
+        rates = nulls.rates(report.content for report in told if (report.about, report.night) == (NULLS, day))
+        limited = {name: limit for name in rates if (limit := limits.of(name)) is not None}
+        beyond = [f"{name} {rates[name]:.1%}" for name, limit in limited.items() if rates[name] > limit]
+        worst = max(limited, key=lambda name: rates[name] - limited[name], default=None)
+        reason = f"null beyond scoring.limits: {', '.join(beyond)}" if beyond else "no feature misses too much"
+        value, threshold = (rates[worst], limited[worst]) if worst is not None else (None, None)
+        verdict = "fail" if beyond else "pass"
+        decisions.append(Decision(GATE, model, day, "null_rate", value, threshold, verdict, reason))
+        if beyond:
+            refused[day] = f"{model} on {day}: {reason}; nothing was published"
+    return decisions, refused
+
+
+def publish(lake: Lake, staged: DataFrame, scoring: Scoring, about: Published, mark: Mark) -> dict[str, int]:
+    """Rejects first, so that published scores always have the rest of their population on record."""
+    scored = rows_to_publish.judged(_nights(staged, mark.dates), about.keys)
+    scores = rows_to_publish.published(scored.where("reason IS NULL"), scoring, about)
+    rejects = rows_to_publish.rejected(scored.where("reason IS NOT NULL"), about)
+
+    leading, table, quarantine = about.roles[0], f"scores.{about.model_name}", f"quarantine.scores_{about.model_name}"
+    which = "role <> 'restated'"
+    if leading.name == arms.RESTATED:
+        which = f"role = 'restated' AND model_version = '{leading.version}'"
+    lake.create(
+        quarantine, columns_of(rejects), partitioned_by=["score_date"], comment="Rows without a score, and why."
+    )
+    lake.create(table, columns_of(scores), partitioned_by=["score_date"], comment=f"Scores of {about.model_name}.")
+    refused = lake.replace_slices(rejects, quarantine, mark, column="score_date", also=which)
+    commit = lake.replace_slices(scores, table, mark, column="score_date", also=which)
+    score_runs.record(lake, about.model_name, steps=("score_batch", RESTATING))
+    score_view.refresh(lake, about.model_name)
+    return {table: commit.rows, quarantine: refused.rows}
+
+
+def _nights(staged: DataFrame, dates: Sequence[date]) -> DataFrame:
+    """The answers of these nights, without what the tasks reported."""
+    from pyspark.sql import functions as F
+
+    answers = staged.where("about IS NULL").withColumnRenamed(SLICE_COLUMN, "score_date")
+    return answers.where(F.col("score_date").isin(list(dates)))

@@ -1,0 +1,191 @@
+"""Feature rows on their way to a model: from any frame by way of the JVM, or from Parquet files read in the workers.
+
+Either way a task gets Arrow batches of a few megabytes, and there are few tasks: each one costs as much as scoring
+twenty thousand rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from scorelake.tables import quoted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+    from pyspark.sql import DataFrame, SparkSession
+
+    Batches = Iterable[pa.RecordBatch]
+    Task = Callable[[Batches], Iterator[pa.RecordBatch]]
+
+BATCH_BYTES = 8 * 2**20
+_VALUE_BYTES = 8
+
+
+class Rows(Protocol):
+    """Rows with named columns; `types` are Spark's (simpleString) by column."""
+
+    @property
+    def types(self) -> Mapping[str, str]: ...
+
+    def map(self, task: Task, columns: Sequence[str], schema: str) -> DataFrame:
+        """`task` over batches of `columns`, in that order, as a frame of `schema`."""
+        ...
+
+    def first(self, columns: Sequence[str], count: int) -> pa.Table:
+        """At most `count` rows, on the driver."""
+        ...
+
+
+def batch_rows(columns: int) -> int:
+    """How many rows of so many columns make a batch of `BATCH_BYTES`."""
+    return max(1_000, min(100_000, BATCH_BYTES // (_VALUE_BYTES * max(columns, 1))))
+
+
+@dataclass(frozen=True)
+class FrameRows:
+    """Any frame; at most `tasks` tasks, so that many small partitions do not become many small tasks."""
+
+    frame: DataFrame
+    tasks: int
+
+    @property
+    def types(self) -> Mapping[str, str]:
+        return {column.name: column.dataType.simpleString() for column in self.frame.schema}
+
+    def map(self, task: Task, columns: Sequence[str], schema: str) -> DataFrame:
+        names = list(columns)
+
+        def run(batches: Batches) -> Iterator[pa.RecordBatch]:
+            return task(batch.rename_columns(names) for batch in _merged(batches))
+
+        return self._positional(names).coalesce(self.tasks).mapInArrow(run, schema)
+
+    def first(self, columns: Sequence[str], count: int) -> pa.Table:
+        found: pa.Table = self._positional(columns).limit(count).toArrow()
+        return found.rename_columns(list(columns))
+
+    def _positional(self, columns: Sequence[str]) -> DataFrame:
+        # mapInArrow cannot take names with a dot or a backtick: columns travel by position.
+        from pyspark.sql import functions as F
+
+        return self.frame.select(*(F.col(quoted(name)).alias(f"c{n}") for n, name in enumerate(columns)))
+
+
+@dataclass(frozen=True)
+class SliceFile:
+    """A Parquet file that a worker can open; `constants` are columns that stand in its path, not in it."""
+
+    path: str
+    constants: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """Parquet files that hold exactly the rows wanted; no value crosses from the JVM.
+
+    `types` are the table's own: a column that an older file lacks is null there, a narrower one is cast.
+    """
+
+    spark: SparkSession
+    files: tuple[SliceFile, ...]
+    types: Mapping[str, str]
+    tasks: int
+
+    def map(self, task: Task, columns: Sequence[str], schema: str) -> DataFrame:
+        files, parts, kinds = self.files, self.tasks, self._kinds(columns)
+
+        def run(batches: Batches) -> Iterator[pa.RecordBatch]:
+            mine = [part for batch in batches for part in batch.column(0).to_pylist()]
+            return task(read for part in mine for read in _read(files, kinds, part=part, parts=parts))
+
+        return self.spark.range(0, parts, 1, parts).mapInArrow(run, schema)
+
+    def first(self, columns: Sequence[str], count: int) -> pa.Table:
+        import pyarrow as pa
+
+        kinds = self._kinds(columns)
+        found: list[pa.RecordBatch] = []
+        for batch in _read(self.files, kinds, part=0, parts=1, rows=count):
+            found.append(batch.slice(0, count - sum(map(len, found))))
+            if sum(map(len, found)) >= count:
+                break
+        return pa.Table.from_batches(found, schema=pa.schema(list(kinds.items())) if not found else found[0].schema)
+
+    def _kinds(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
+        return arrow_types({name: self.types[name] for name in columns})
+
+
+def arrow_types(types: Mapping[str, str]) -> dict[str, pa.DataType]:
+    """Arrow's types for Spark's, on the driver: a worker cannot parse Spark's."""
+    from pyspark.sql.pandas.types import to_arrow_type
+    from pyspark.sql.types import DataType
+
+    return {name: to_arrow_type(DataType.fromDDL(kind)) for name, kind in types.items()}
+
+
+def _merged(batches: Batches) -> Iterator[pa.RecordBatch]:
+    """Batches of about `BATCH_BYTES`: a coalesced task receives the small ones of many partitions."""
+    import pyarrow as pa
+
+    waiting: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        waiting.append(batch)
+        size += batch.nbytes
+        if size >= BATCH_BYTES:
+            yield waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
+            waiting, size = [], 0
+    if waiting:
+        yield waiting[0] if len(waiting) == 1 else pa.concat_batches(waiting)
+
+
+def _read(
+    files: Sequence[SliceFile], kinds: Mapping[str, pa.DataType], *, part: int, parts: int, rows: int | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Part `part` of `parts` of the files' rows; together the parts are every row once.
+
+    Whole files where there are enough of them; otherwise every part takes its row groups of each file.
+    """
+    are_whole = len(files) >= parts
+    for file in files[part::parts] if are_whole else files:
+        with _open(file.path, kinds) as parquet:
+            groups = range(parquet.num_row_groups) if are_whole else range(part, parquet.num_row_groups, parts)
+            if len(groups) == 0:
+                continue
+            present = [name for name in kinds if name in parquet.schema_arrow.names]
+            size = rows or batch_rows(len(kinds))
+            for batch in parquet.iter_batches(size, list(groups), present, use_threads=False):
+                yield _declared(batch, kinds, file.constants)
+
+
+def _open(path: str, kinds: Mapping[str, pa.DataType]) -> ParquetFile:
+    """Texts keep the dictionary they are stored with: a model looks at each distinct one once."""
+    import pyarrow as pa
+    from pyarrow.fs import FileSystem, LocalFileSystem
+    from pyarrow.parquet import ParquetFile, read_metadata
+
+    system, inner = FileSystem.from_uri(path) if "://" in path else (LocalFileSystem(), path)
+    metadata = read_metadata(inner, filesystem=system)
+    texts = [name for name, kind in kinds.items() if pa.types.is_string(kind) and name in metadata.schema.names]
+    return ParquetFile(system.open_input_file(inner), metadata=metadata, read_dictionary=texts)
+
+
+def _declared(batch: pa.RecordBatch, kinds: Mapping[str, pa.DataType], constants: Mapping[str, Any]) -> pa.RecordBatch:
+    """The batch with every column in its declared type; texts may stay dictionaries."""
+    import pyarrow as pa
+
+    found = {name: batch.column(n) for n, name in enumerate(batch.schema.names)}
+    columns = []
+    for name, kind in kinds.items():
+        column = found.get(name)
+        if name in constants:
+            column = pa.repeat(pa.scalar(constants[name], kind), len(batch))
+        elif column is None:
+            column = pa.nulls(len(batch), kind)
+        elif not pa.types.is_dictionary(column.type) and column.type != kind:
+            column = column.cast(kind)
+        columns.append(column)
+    return pa.RecordBatch.from_arrays(columns, names=list(kinds))

@@ -1,0 +1,101 @@
+"""The manifest of published scores, `ops.score_runs`: which version of everything made each night, and its digest.
+
+It is a log: its rows follow from the marks of the commits and the tables, so that a night whose job was killed after
+its commit gets its row with the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from scorelake import runs
+from scorelake.digests import ENGINE_SEMANTICS, slice_digest
+from scorelake.stores.lake import Lake, Mark, columns_of, slices
+from scorelake.tables import Column
+
+if TYPE_CHECKING:
+    from pyspark.sql import Row
+
+TABLE = "ops.score_runs"
+COLUMNS = (
+    Column(name="score_date", type="date"),
+    Column(name="model_name", type="string"),
+    Column(name="role", type="string"),
+    Column(name="model_version", type="string"),
+    Column(name="model_digest", type="string", comment="sha256 over the version's files"),
+    Column(name="way", type="string", comment="booster, linear, ensemble or library: how the model was asked"),
+    Column(name="failure", type="string", comment="why a challenger or shadow has no rows; empty for none"),
+    Column(name="rows", type="bigint", comment="published"),
+    Column(name="rejected", type="bigint", comment="in quarantine.scores_<model>"),
+    Column(name="digest", type="decimal(38,0)", comment="of the published rows, audit columns left out"),
+    Column(name="table_version", type="bigint", comment="Delta version of scores.<model> that published the night"),
+    Column(name="inputs", type="map<string,bigint>", comment="Delta versions read"),
+    Column(name="definition_hash", type="string"),
+    Column(name="code", type="string", comment="semantics version of the engine"),
+    Column(name="predict_seconds", type="double", comment="inside the model, all tasks and nights of the run"),
+    Column(name="run_id", type="string"),
+    Column(name="recorded_at", type="timestamp", comment="wall clock, for audit only"),
+)
+
+Group = tuple[date, str, str]
+"""Night, role, model version."""
+
+
+def record(lake: Lake, model: str, *, steps: Sequence[str]) -> None:
+    """Append what is not recorded yet of the newest commits of `steps` to `scores.<model>`."""
+    lake.create(TABLE, COLUMNS, partitioned_by=["score_date"], comment="Which version of everything made each night.")
+    found = [item for step in steps for item in lake.marks(f"scores.{model}", step).items()]
+    known = _known(lake, model, [day for day, _ in found])
+    new = [(day, version, mark) for day, (version, mark) in found if (day, mark.run_id, version) not in known]
+    if not new:
+        return
+    days = sorted({day for day, _, _ in new})
+    published = _totals(lake, f"scores.{model}", days)
+    rejected = _totals(lake, f"quarantine.scores_{model}", days)
+    rows = [row for day, version, mark in new for row in _rows(model, day, version, mark, published, rejected)]
+    frame = lake.spark.createDataFrame(rows, ", ".join(column.ddl for column in COLUMNS))
+    lake.append(frame, TABLE, Mark(runs.run_id(), "log", tuple(days)))
+
+
+def _known(lake: Lake, model: str, days: Sequence[date]) -> set[tuple[date, str, int]]:
+    """Nights, runs and table versions on record: a handful of rows a night."""
+    rows = lake.read(TABLE).where(slices(days, "score_date")).where(f"model_name = '{model}'")
+    found = rows.select("score_date", "run_id", "table_version").distinct().collect()
+    return {(row["score_date"], row["run_id"], row["table_version"]) for row in found}
+
+
+def _totals(lake: Lake, table: str, days: Iterable[date]) -> Mapping[Group, Row]:
+    """Rows and digest of each night, role and version."""
+    frame = lake.read_slices(table, days, column="score_date")
+    found = frame.groupBy("score_date", "role", "model_version").agg(*slice_digest(columns_of(frame))).collect()
+    return {(row["score_date"], row["role"], row["model_version"]): row for row in found}
+
+
+def _rows(
+    model: str, day: date, version: int, mark: Mark, published: Mapping[Group, Row], rejected: Mapping[Group, Row]
+) -> Iterable[tuple[Any, ...]]:
+    roles: Any = mark.notes["roles"]
+    for role in roles:
+        group = (day, role["role"], role["model_version"])
+        mine, refused = published.get(group), rejected.get(group)
+        yield (
+            day,
+            model,
+            role["role"],
+            role["model_version"],
+            role["model_digest"],
+            role["way"],
+            role["failure"],
+            mine["rows"] if mine is not None else 0,
+            refused["rows"] if refused is not None else 0,
+            mine["digest"] if mine is not None else 0,
+            version,
+            dict(mark.inputs),
+            mark.definition_hash,
+            ENGINE_SEMANTICS,
+            role["seconds"],
+            mark.run_id,
+            runs.wall_clock(),
+        )
