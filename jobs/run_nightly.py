@@ -4,6 +4,7 @@ Reads   landed drops and databases, the definitions, the model registry
 Writes  bronze.*, silver.*, gold.*, features.*, scores.*, monitoring.*, the online store; ops.runs when it ends
 
     ./spark-submit.sh run_nightly --env local --run-date 2017-12-26
+    ./spark-submit.sh run_nightly --env local --run-date 2017-12-26 --when-ready
 
 What is done is read from the commits of the tables, so a night that was killed goes on where it stopped. A branch
 that fails stops what depends on it and nothing else; independent steps run side by side (settings: `night`). One
@@ -59,12 +60,24 @@ STEPS: Mapping[str, Callable[..., Outcome]] = {
 }
 
 
-def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = ALL) -> Outcome:
+OPTIONS = {
+    "--when-ready": {
+        "action": "store_true",
+        "help": "start before the drops are in and wait for them, as night.when_late=wait would",
+    }
+}
+
+
+def run(
+    spark: SparkSession, settings: Settings, dates: RunDates, only: Names = ALL, *, when_ready: bool = False
+) -> Outcome:
     if only is not ALL:
         raise UsageError("run_nightly builds what is missing; to restrict it, run single jobs with --only")
     definitions = load_definitions(settings.conf_dir)
     repo = feature_definitions.load(settings.feature_repo, settings.conf_dir)
     lake = Lake(spark, settings.lake)
+    if when_ready:
+        settings = settings.model_copy(update={"night": settings.night.model_copy(update={"when_late": "wait"})})
     with lease.taken(lake, "night"):
         night = start(lake, settings)
         try:

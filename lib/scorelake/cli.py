@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import ast
-import logging
 import os
 import signal
 import sys
@@ -20,7 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from scorelake import runs
+from scorelake import logs, runs
 from scorelake.dates import RunDates
 from scorelake.errors import ScorelakeError, UsageError
 from scorelake.settings import Settings, load_settings
@@ -38,8 +37,6 @@ HANDLED = 100
 
 CANCELLED = 143
 """Exit status after a SIGTERM, as shells count it."""
-
-log = logging.getLogger("scorelake")
 
 
 @dataclass(frozen=True)
@@ -201,14 +198,7 @@ def call_job(run: Callable[..., runs.Outcome], spark: SparkSession, call: Call) 
 
 def prepare(settings: Settings) -> None:
     """What a process needs before it touches Spark, Feast or MLflow: log lines and exported variables."""
-    logging.basicConfig(format="%(asctime)s %(levelname)-7s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
-    log.setLevel(os.environ.get("SCORELAKE_LOG_LEVEL", "INFO"))
-    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    # What libraries say about their own next release would bury what a night has to say.
-    logging.captureWarnings(True)
-    logging.getLogger("py.warnings").setLevel(logging.ERROR)
-    for library in ("mlflow", "alembic", "feast", "great_expectations", "py4j"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    logs.configure(settings.logs)
     os.environ.update(settings.exported())
     runs.run_id()
 

@@ -88,6 +88,7 @@ class Settings(Definition):
     mlflow: MlflowSettings = MlflowSettings()
     feast: FeastSettings = FeastSettings()
     reports: str = ""
+    logs: Literal["text", "json"] = Field(default="text", description="Log lines for people, or JSON for a service.")
     limits: Limits = Limits()
     night: NightSettings = NightSettings()
     allow_missing: tuple[str, ...] = Field(

@@ -33,11 +33,6 @@ DueDates = Callable[[Node], Sequence[date]]
 log = logging.getLogger("scorelake.nightly")
 
 
-def say(line: str) -> None:
-    """One line of progress, at once, also where standard output is a file."""
-    print(line, flush=True)
-
-
 @dataclass
 class Night:
     """A run in progress. `done` are its steps that ended, `blocked` the slices that later steps must not read."""
@@ -45,7 +40,7 @@ class Night:
     lake: Lake
     run_step: RunStep
     policy: NightSettings = field(default_factory=NightSettings)
-    tell: Callable[[str], None] = say
+    tell: Callable[[str], None] = log.info
     done: list[StepRun] = field(default_factory=list)
     blocked: dict[str, set[date]] = field(default_factory=dict)
     _halted: str = ""
