@@ -1,7 +1,11 @@
-"""Point-in-time lookups of eight values: our engine and its interval table against DuckDB, both clocks everywhere.
+"""Point-in-time lookups of eight values: our engine and its interval table against DuckDB and Feast's own Spark store.
+
+Every side applies both clocks.
 
 lookup_vs_duckdb     tables as they are, against DuckDB's ASOF join
 stored_vs_duckdb     on our interval table, whose making is printed as prepare_vs_duckdb; labels drawn afterwards
+feast_vs_lookup      Feast's own Spark store on the same tables, against our engine
+feast_vs_stored      the same against our interval table
 dense_vs_sparse      ten times denser keys at equal row counts
 five_views_vs_one    five views in one call against one
 """
@@ -16,7 +20,7 @@ from typing import TYPE_CHECKING
 from scorelake.features.asof import as_of
 from scorelake.features.history import as_of_intervals, intervals
 from scorelake.features.views import View, Window
-from tests.benchmarks import harness, history
+from tests.benchmarks import feast_spark, harness, history
 from tests.benchmarks.harness import Options, Report
 
 if TYPE_CHECKING:
@@ -50,6 +54,7 @@ def view(events: DataFrame, name: str = "events") -> View:
         row_keys=("entity", "row_id"),
         lookups={value: value for value in history.VALUES},
         prefix="" if name == "events" else f"{name}_",
+        is_scan=True,
     )
 
 
@@ -111,19 +116,23 @@ def _compare(spark: SparkSession, options: Options, sparse: Tables, dense: Table
     prepared = harness.cpu_seconds() - before
     history.draw_labels(sparse, seed=99)
 
+    feast = feast_spark.store(sparse.events.parent, sparse)
+
     def stored() -> DataFrame:
         events = spark.read.parquet(str(sparse.events))
         table = spark.read.parquet(str(interval_table))
         return as_of_intervals(spark.read.parquet(str(sparse.labels)), view(events), table)
 
     equal = True
-    for tables, answers in ((sparse, [lookup(sparse), stored()]), (dense, [lookup(dense)])):
+    theirs = feast_spark.lookup(feast, spark, sparse)
+    for tables, answers in ((sparse, [lookup(sparse), stored(), theirs]), (dense, [lookup(dense)])):
         duckdb_lookup(database, tables)
         equal = equal and all(are_equal(database, answer) for answer in answers)
     sides = {
         "lookup": lambda: harness.act(lookup(sparse)),
         "duckdb": lambda: duckdb_lookup(database, sparse),
         "stored": lambda: harness.act(stored()),
+        "feast": lambda: harness.act(feast_spark.lookup(feast, spark, sparse)),
         "dense": lambda: harness.act(lookup(dense)),
         "five_views": lambda: harness.act(
             as_of(spark.read.parquet(str(sparse.labels)), five_views(spark.read.parquet(str(sparse.events))))
@@ -133,6 +142,8 @@ def _compare(spark: SparkSession, options: Options, sparse: Tables, dense: Table
     ratios = {
         "lookup_vs_duckdb": ("lookup", "duckdb"),
         "stored_vs_duckdb": ("stored", "duckdb"),
+        "feast_vs_lookup": ("feast", "lookup"),
+        "feast_vs_stored": ("feast", "stored"),
         "dense_vs_sparse": ("dense", "lookup"),
         "five_views_vs_one": ("five_views", "lookup"),
     }

@@ -63,6 +63,7 @@ def ours(spark: SparkSession, tables: Tables, functions: Functions) -> DataFrame
         available_at="available_at",
         row_keys=("entity", "row_id"),
         order=("row_id",),
+        is_scan=True,
         windows=windows,
     )
     return as_of(spark.read.parquet(str(tables.labels)), [view])

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from scorelake.features.views import View
 
 Read = Callable[[str], "DataFrame"]
-"""From the name of a lake table to its rows."""
+"""From the name of a lake table to its rows: all of them, every column."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +98,7 @@ def _of_lake(selection: Selection, source: Any, rows: DataFrame, conf_dir: str |
         ttl=selection.view.ttl or None,
         second_clock=source.available_at,
         prefix=selection.prefix,
+        is_scan=not source.field_mapping,
         **_features(selection, source),
     )
 

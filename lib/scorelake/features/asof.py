@@ -1,7 +1,8 @@
 """Feature values as they were known at each row's own instant: lookups and trailing windows of many views at once.
 
 One shuffle for each set of join keys brings the spine rows and all source rows of an entity into one partition; there
-`bucket` sorts and matches them. Nothing runs until the caller acts on the frame.
+`bucket` sorts and matches them. Small tables in local files are not shuffled: each partition reads what it needs.
+Nothing runs until the caller acts on the frame.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
 from pyspark.sql.types import StructType
 
-from scorelake.features import answers, sources, wire
+from scorelake.features import answers, files, sources, wire
 from scorelake.features.bucket import Bucket
 from scorelake.features.clock import micros
 
@@ -62,8 +63,11 @@ def as_of(
 
 def buckets(frame: DataFrame, partitions: int | None) -> int:
     """How many shares to cut the entities into."""
-    session = frame.sparkSession.conf.get("spark.sql.shuffle.partitions") or 200
-    return _BUCKETS_A_PARTITION * (partitions or int(session))
+    return _BUCKETS_A_PARTITION * (partitions or _session_partitions(frame))
+
+
+def _session_partitions(frame: DataFrame) -> int:
+    return int(frame.sparkSession.conf.get("spark.sql.shuffle.partitions") or 200)
 
 
 def _instants(between: Between | None) -> tuple[int, int] | None:
@@ -85,25 +89,37 @@ def _join(
 ) -> DataFrame:
     """The frame with the features of views that share their join keys."""
     tables = sources.of(views, keys, frame, timestamp)
+    found = [table.in_files(between) for table in tables]
+    is_small = sum(one.size if one else files.EVERYWHERE_BYTES for one in found) < files.EVERYWHERE_BYTES
     members = [sources.spine(frame, keys, timestamp), *(table.frame(between) for table in tables)]
     fields = answers.fields(views, audit=audit)
     schema = StructType([*frame.schema.fields, *fields])
+    width, shares = max(len(keys), 1), buckets(frame, partitions)
     bucket = Bucket(
-        keys=max(len(keys), 1),
+        keys=width,
         members={number: to_arrow_schema(member.schema) for number, member in enumerate(members)},
         sources=[table.plan(len(frame.columns), fields, audit=audit) for table in tables],
         schema=to_arrow_schema(schema),
         between=between,
+        shares=shares,
+        files={number: one for number, one in enumerate(found, start=1) if one and is_small},
     )
-    return shuffled(members, max(len(keys), 1), buckets(frame, partitions), partitions).mapInArrow(bucket, schema)
+    wired = [
+        packed(member, found[number - 1] if number else None, wire.Pack(number, width, shares), partitions)
+        for number, member in enumerate(members)
+        if number not in bucket.files
+    ]
+    return shuffled(wired, partitions).mapInArrow(bucket, schema)
 
 
-def shuffled(members: Sequence[DataFrame], keys: int, shares: int, partitions: int | None) -> DataFrame:
-    """All rows of an entity in one partition; spine rows with a null key, which match nothing, anywhere."""
-    columns = [F.col(wire.key_column(number)) for number in range(keys)]
-    matches_nothing = reduce(lambda one, other: one | other, (column.isNull() for column in columns))
-    hashed = F.xxhash64(*columns, F.when(matches_nothing, F.col(wire.AT)))
-    bucket = F.pmod(hashed, F.lit(shares)).cast("int").alias(wire.BUCKET)
-    packed = [wire.packed(member.select(bucket, "*"), number, shares) for number, member in enumerate(members)]
+def packed(member: DataFrame, table: files.Table | None, pack: wire.Pack, partitions: int | None) -> DataFrame:
+    """The rows of a member on the wire, read from its files where it has any."""
+    if table is None:
+        return wire.packed(member, pack)
+    return files.packed(member.sparkSession, table, pack, partitions or _session_partitions(member))
+
+
+def shuffled(packed: Sequence[DataFrame], partitions: int | None) -> DataFrame:
+    """All rows of an entity in one partition, from members on the wire."""
     merged = reduce(lambda one, other: one.unionAll(other), packed)
     return merged.repartition(F.col(wire.BUCKET)) if partitions is None else merged.repartition(partitions, wire.BUCKET)

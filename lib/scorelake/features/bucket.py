@@ -21,7 +21,9 @@ from scorelake.features.windows import MICROS, Ask, Questions, Windows
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-SINCE, DELETED, WORDS = "#since", "#deleted", ("#word0", "#word1")
+    from scorelake.features.files import Table
+
+SINCE, DELETED = "#since", "#deleted"
 """Names of the engine's own columns among a source's; no column of a table begins with #."""
 ROWS_AT_ONCE = 65_536
 
@@ -39,11 +41,15 @@ class ViewPlan:
 
 @dataclass(frozen=True)
 class SourcePlan:
-    """One table: the engine's own columns and those of the table that travel, its clocks, its ties, its views."""
+    """One table: its clocks, its ties, its views.
+
+    `identity` are the columns that tell the rows of an entity apart across their versions; None: no row has any.
+    """
 
     is_clocked: bool
     is_ordered: bool
     tie_break: Sequence[str]
+    identity: Sequence[str] | None
     views: Sequence[ViewPlan]
 
 
@@ -51,17 +57,21 @@ class SourcePlan:
 class Bucket:
     """The whole plan of one shuffle; called with what arrived in a partition.
 
-    `members` are the schemas of the spine (0) and of each source (1, 2, ...): keys, instant, other columns.
+    `members` are the schemas of the spine (0) and of each source (1, 2, ...): keys, instant, other columns. `files` are
+    sources that do not arrive but are read here; entities fall into `shares`.
     """
 
     keys: int
     members: Mapping[int, pa.Schema]
     sources: Sequence[SourcePlan]
     schema: pa.Schema
+    shares: int
+    files: Mapping[int, Table]
     between: tuple[int, int] | None = None
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for tables in wire.unpack(batches, self.members):
+        for shares, tables in wire.unpack(batches, self.members):
+            tables |= {member: file.of_shares(shares, self.keys, self.shares) for member, file in self.files.items()}
             parts = {member: Part.of(table, self.keys) for member, table in tables.items()}
             if len(parts[0].at):
                 yield from in_slices(self._answer(parts))
@@ -125,8 +135,8 @@ class SourceRows:
         at = ordering.integers(part.at)
         ties = [ordering.comparison(self.columns[name]) for name in plan.tie_break]
         until, stays = None, np.ones(len(code), dtype=bool)
-        if WORDS[0] in self.columns:
-            until = self._until(code, since, [ordering.comparison(part.at), *ties])
+        if plan.identity is not None:
+            until = self._until(plan.identity, code, since, [ordering.comparison(part.at), *ties])
             if not plan.is_clocked:
                 stays, until = versions.latest_only(until, len(code)), None
         stays &= _all_valid(part.at)
@@ -140,13 +150,17 @@ class SourceRows:
             self.line = replace(self.line, since=since[order], until=None if until is None else until[order])
 
     def _until(
-        self, code: NDArray[np.int64], since: NDArray[np.int64], later: Sequence[ordering.Compare]
+        self,
+        identity: Sequence[str],
+        code: NDArray[np.int64],
+        since: NDArray[np.int64],
+        later: Sequence[ordering.Compare],
     ) -> NDArray[np.int64] | None:
         """Each entity holds all versions of its rows, those that moved elsewhere as deletes: so it resolves its own."""
-        words = [self.columns[name] for name in WORDS if name in self.columns]
-        has_identity = ordering.validity(words[0])
-        identity = np.stack([*map(ordering.integers, words), code], axis=1)
-        return versions.in_force_until(identity, has_identity, since, later)
+        columns = [self.columns[name] for name in identity]
+        complete = _all_valid(*columns) if columns else np.ones(len(code), dtype=bool)
+        words = np.stack([*map(ordering.identities, columns), code], axis=1)
+        return versions.in_force_until(words, None if complete.all() else complete, since, later)
 
 
 def _through(rows: NDArray[np.int64], compares: Sequence[ordering.Compare]) -> list[ordering.Compare]:

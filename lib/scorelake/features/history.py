@@ -61,8 +61,10 @@ def intervals(view: View, *, partitions: int | None = None) -> DataFrame:
         lookups=list(view.lookups.values()),
         schema=to_arrow_schema(schema),
     )
-    shares = asof.buckets(frame, partitions)
-    return asof.shuffled([frame], max(len(keys), 1), shares, partitions).mapInArrow(work, schema)
+    pack = wire.Pack(0, max(len(keys), 1), asof.buckets(frame, partitions))
+    return asof.shuffled([asof.packed(frame, table.in_files(None), pack, partitions)], partitions).mapInArrow(
+        work, schema
+    )
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,7 @@ class _Intervals:
     schema: pa.Schema
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for tables in wire.unpack(batches, {0: self.rows}):
+        for _, tables in wire.unpack(batches, {0: self.rows}):
             yield from in_slices(self._answer(Part.of(tables[0], self.keys)))
 
     def _answer(self, part: Part) -> pa.RecordBatch:

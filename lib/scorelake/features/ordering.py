@@ -74,7 +74,7 @@ def ranked(column: pa.Array) -> Ranked:
     kind = column.type
     if type_is.is_floating(kind):
         return Ranked(_float_keys(floats(column)), validity(column), lambda keys: pa.array(_floats_of(keys), kind))
-    if (is_decimal(kind) and kind.precision <= NARROW_DECIMAL) or _is_fixed(kind):
+    if is_fixed(kind):
         return Ranked(integers(column), validity(column), lambda keys: from_integers(keys, kind))
     return _dictionary_ranked(column)
 
@@ -93,8 +93,18 @@ def from_integers(values: NDArray[np.int64], kind: pa.DataType, valid: NDArray[n
     return plain if plain.type == kind else plain.view(kind)
 
 
-def _is_fixed(kind: pa.DataType) -> bool:
+def is_fixed(kind: pa.DataType) -> bool:
+    """Whether values fit a 64-bit integer exactly."""
+    if is_decimal(kind):
+        return bool(kind.precision <= NARROW_DECIMAL)
     return bool(type_is.is_integer(kind) or type_is.is_boolean(kind) or type_is.is_temporal(kind))
+
+
+def identities(column: pa.Array) -> NDArray[np.int64]:
+    """Numbers that are equal where values are; anything at a null."""
+    if type_is.is_floating(column.type):
+        return _float_keys(floats(column))
+    return integers(column) if is_fixed(column.type) else dictionary(column)[1]
 
 
 def _float_keys(values: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
-from pyspark.sql.pandas.types import to_arrow_type
+from pyspark.sql.pandas.types import to_arrow_schema, to_arrow_type
 from pyspark.sql.types import (
     DataType,
     DoubleType,
@@ -17,11 +18,13 @@ from pyspark.sql.types import (
     LongType,
     MapType,
     StructField,
+    StructType,
+    TimestampType,
 )
 
 from scorelake.errors import UsageError
-from scorelake.features import answers, wire
-from scorelake.features.bucket import DELETED, SINCE, WORDS, SourcePlan, ViewPlan
+from scorelake.features import answers, files, wire
+from scorelake.features.bucket import DELETED, SINCE, SourcePlan, ViewPlan
 from scorelake.features.clock import micros, micros_column, quoted
 from scorelake.features.views import ROWS, View
 from scorelake.features.windows import Ask
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 _COPIES = 32
 """Of a table without an entity: one for each share of the spine, so that no single partition takes all."""
 _ORDERED = frozenset({"first", "last"})
+_WORDS = ("#word0", "#word1")
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class Source:
     @property
     def _columns(self) -> tuple[str, ...]:
         values = [name for view in self.views for name in view.values()]
-        return tuple(dict.fromkeys((*values, *self._tie_break)))
+        return tuple(dict.fromkeys((*values, *self._tie_break, *self._identity)))
 
     @property
     def _may_move(self) -> bool:
@@ -69,61 +73,73 @@ class Source:
         return bool(self._view.row_keys) and not set(self.keys) <= set(self._view.row_keys)
 
     @property
-    def _words(self) -> dict[str, Column]:
-        """The identity of a row within its entity: its keys if they are few integers, else two 64-bit hashes.
+    def _identity(self) -> tuple[str, ...]:
+        """Columns that tell the rows of an entity apart, across their versions."""
+        return tuple(name for name in self._view.row_keys if self._may_move or name not in self.keys)
 
-        Null if any key is: such a row has no other versions.
-        """
-        schema = self._view.rows.schema
-        names = [name for name in self._view.row_keys if self._may_move or name not in self.keys]
-        columns = [F.col(quoted(name)) for name in names]
-        if all(isinstance(schema[name].dataType, IntegralType) for name in names) and len(names) <= len(WORDS):
-            words = [column.cast("bigint") for column in columns] or [F.lit(0).cast("bigint")]
-        else:
-            words = [F.xxhash64(*columns), F.xxhash64(F.lit(len(names)), *reversed(columns))]
-        complete = reduce(lambda one, other: one & other, (column.isNotNull() for column in columns), F.lit(True))
-        return {word: F.when(complete, value) for word, value in zip(WORDS, words, strict=False)}
+    def in_files(self, between: tuple[int, int] | None) -> files.Table | None:
+        """The files that workers may read instead of `frame`; None where there are none."""
+        view = self._view
+        rows = view.rows
+        clocks = [name for name in (view.event_time, view.available_at) if name is not None]
+        are_instants = all(isinstance(rows.schema[name].dataType, TimestampType) for name in clocks)
+        if not view.is_scan or self._may_move or not self.keys or not are_instants:
+            return None
+        columns = self._as_they_are
+        bounds = self._bounds(between)
+        names = list(dict.fromkeys([*columns.values(), *(bound.column for bound in bounds)]))
+        paths = files.local_paths(rows.where(_all_of(bounds)), names)
+        if paths is None:
+            return None
+        return files.Table(
+            paths=paths,
+            size=sum(Path(path).stat().st_size for path in paths),
+            columns=columns,
+            types=to_arrow_schema(StructType([rows.schema[name] for name in names])),
+            schema=to_arrow_schema(self.frame(between).schema),
+            bounds=bounds,
+        )
+
+    @property
+    def _as_they_are(self) -> dict[str, str]:
+        """The columns of `frame` that are columns of the table, but for their type."""
+        view = self._view
+        columns = {wire.key_column(i): name for i, name in enumerate(self.keys)} | {wire.AT: view.event_time}
+        if view.available_at is not None:
+            columns[SINCE] = view.available_at
+        if view.deleted is not None:
+            columns[DELETED] = view.deleted
+        return columns | {name: name for name in self._columns}
 
     def frame(self, between: tuple[int, int] | None, *, copies: int = _COPIES) -> DataFrame:
         """Keys, instant, own and used columns of every row that some t can see, or that hides one it could see."""
         view = self._view
         rows = view.rows
-        columns = {wire.key_column(i): _key(rows, name) for i, name in enumerate(self.keys)}
+        columns = {name: F.col(quoted(source)) for name, source in self._as_they_are.items()}
+        columns |= {wire.key_column(i): _key(rows, name) for i, name in enumerate(self.keys)}
         if not self.keys:
-            columns[wire.key_column(0)] = F.explode(F.expr(f"sequence(0L, {copies - 1}L)"))
+            columns = {wire.key_column(0): F.explode(F.expr(f"sequence(0L, {copies - 1}L)"))} | columns
         columns[wire.AT] = micros_column(rows, view.event_time, f"view {view.name}")
         if view.available_at is not None:
             columns[SINCE] = micros_column(rows, view.available_at, f"view {view.name}")
-        if view.row_keys:
-            columns |= self._words
-        if view.deleted is not None or self._may_move:
-            columns[DELETED] = F.lit(False) if view.deleted is None else F.col(quoted(view.deleted))
-        columns |= {name: F.col(quoted(name)) for name in self._columns}
-        selected = self._visible(between).select(*(column.alias(name) for name, column in columns.items()))
-        return self._with_ghosts(selected) if self._may_move else selected.where(self._is_complete())
+        if self._may_move and view.deleted is None:
+            columns[DELETED] = F.lit(False)
+        visible = rows.where(_all_of(self._bounds(between)))
+        selected = visible.select(*(column.alias(name) for name, column in columns.items()))
+        return self._with_ghosts(selected) if self._may_move else selected
 
-    def _is_complete(self) -> Column:
-        keys = (F.col(wire.key_column(i)).isNotNull() for i in range(max(len(self.keys), 1)))
-        return reduce(lambda one, other: one & other, keys)
-
-    def _visible(self, between: tuple[int, int] | None) -> DataFrame:
-        """Without rows that no t can see; versions are kept whatever their event time, since they hide earlier ones."""
+    def _bounds(self, between: tuple[int, int] | None) -> list[files.Bound]:
+        """Which rows some t can see; versions are kept whatever their event time, since they hide earlier ones."""
         view = self._view
-        rows = view.rows
+        first, last = between or (None, None)
+        bounds = [] if self._may_move else [files.Bound(name) for name in self.keys]
         if view.available_at is not None:
-            rows = rows.where(F.col(quoted(view.available_at)).isNotNull())
+            bounds.append(files.Bound(view.available_at, greatest=last if view.is_clocked else None))
         if not view.row_keys:
-            rows = rows.where(F.col(quoted(view.event_time)).isNotNull())
-        if between is None:
-            return rows
-        first, last = between
-        if view.is_clocked and view.available_at is not None:
-            rows = rows.where(F.col(quoted(view.available_at)) <= _instant(last))
-        if not view.row_keys:
-            rows = rows.where(F.col(quoted(view.event_time)) <= _instant(last))
-            if (reach := self._reach) is not None:
-                rows = rows.where(F.col(quoted(view.event_time)) >= _instant(first - reach))
-        return rows
+            reach = self._reach
+            least = None if first is None or reach is None else first - reach
+            bounds.append(files.Bound(view.event_time, least, last))
+        return bounds
 
     @property
     def _reach(self) -> int | None:
@@ -142,22 +158,35 @@ class Source:
 
         Only rows with versions of several entities are concerned, which one narrow aggregation finds.
         """
-        words = list(self._words)
+        words = self._words(selected)
+        selected = selected.withColumns(words)
         entity = [F.col(wire.key_column(i)) for i in range(len(self.keys))]
         hashes = [
             F.coalesce(one, F.lit(0)).cast("bigint") if _is_long(selected, one) else F.xxhash64(one) for one in entity
         ]
         seen = [F.xxhash64(*(one.isNull() for one in entity)), *hashes, F.xxhash64(F.lit(1), *entity)]
         differs = reduce(lambda one, other: one | other, (F.min(one) != F.max(one) for one in seen))
-        versions = selected.where(F.col(words[0]).isNotNull())
+        versions = selected.where(reduce(lambda one, other: one & other, (F.col(word).isNotNull() for word in words)))
         moved = versions.groupBy(*words).agg(differs.alias("#moved")).where(F.col("#moved")).drop("#moved")
-        of_moved = versions.join(moved, on=words, how="left_semi")
+        of_moved = versions.join(moved, on=list(words), how="left_semi")
         elsewhere = {wire.key_column(i): f"#elsewhere{i}" for i in range(len(self.keys))}
         entities = of_moved.select(*words, *(F.col(k).alias(e) for k, e in elsewhere.items())).distinct()
         is_same = reduce(lambda one, other: one & other, (F.col(k).eqNullSafe(F.col(e)) for k, e in elsewhere.items()))
-        ghosts = of_moved.join(entities, on=words, how="inner").where(~is_same)
+        ghosts = of_moved.join(entities, on=list(words), how="inner").where(~is_same)
         ghosts = ghosts.withColumns({k: F.col(e) for k, e in elsewhere.items()} | {DELETED: F.lit(True)})
-        return selected.unionByName(ghosts.select(*selected.columns)).where(self._is_complete())
+        is_complete = reduce(lambda one, other: one & other, (one.isNotNull() for one in entity))
+        return selected.unionByName(ghosts.select(*selected.columns)).where(is_complete).drop(*words)
+
+    def _words(self, frame: DataFrame) -> dict[str, Column]:
+        """The identity of a row: its keys if they are few integers, else two 64-bit hashes; null if any key is."""
+        columns = [F.col(quoted(name)) for name in self._identity]
+        kinds = [frame.schema[name].dataType for name in self._identity]
+        if all(isinstance(kind, IntegralType) for kind in kinds) and len(columns) <= len(_WORDS):
+            words = [column.cast("bigint") for column in columns]
+        else:
+            words = [F.xxhash64(*columns), F.xxhash64(F.lit(len(columns)), *reversed(columns))]
+        complete = reduce(lambda one, other: one & other, (column.isNotNull() for column in columns))
+        return {word: F.when(complete, value) for word, value in zip(_WORDS, words, strict=False)}
 
     def plan(self, offset: int, fields: Sequence[StructField], *, audit: bool) -> SourcePlan:
         """What a worker needs to know; places count from the spine's `offset` columns on, in the order of `fields`."""
@@ -168,6 +197,7 @@ class Source:
             is_clocked=self._view.is_clocked,
             is_ordered=self._reads_order,
             tie_break=self._tie_break,
+            identity=self._identity if self._view.row_keys else None,
             views=mine,
         )
 
@@ -240,8 +270,8 @@ def _key(frame: DataFrame, name: str) -> Column:
     return column.cast("bigint") if isinstance(frame.schema[name].dataType, IntegralType) else column
 
 
-def _instant(at: int) -> Column:
-    return F.timestamp_micros(F.lit(at))
+def _all_of(bounds: Sequence[files.Bound]) -> Column:
+    return reduce(lambda one, other: one & other, (bound.expression() for bound in bounds), F.lit(True))
 
 
 def spine(frame: DataFrame, keys: tuple[str, ...], timestamp: str) -> DataFrame:

@@ -59,6 +59,8 @@ class View:
     ttl           lookups only: a row older than this at t gives nulls; None or zero: no limit
     second_clock  False: rows count from their event time on, `available_at` only tells the latest version
     prefix        is put before every feature name in the output
+    is_scan       `rows` is all rows of some Parquet files as they stand there (no filter, no computed or renamed
+                  column, no deletion vectors): workers may then read the files themselves, which is much cheaper
     """
 
     name: str
@@ -74,6 +76,7 @@ class View:
     windows: tuple[Window, ...] = ()
     second_clock: bool = True
     prefix: str = ""
+    is_scan: bool = False
 
     def __post_init__(self) -> None:
         if bool(self.lookups) == bool(self.windows):

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from scorelake.features.shares import share_of
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
@@ -24,7 +26,7 @@ _LEAST_ROWS = 131_072
 _MOST_BYTES = 128 << 20
 _TOGETHER_BYTES = 256 << 20
 
-Members = Mapping[int, pa.Table]
+Members = dict[int, pa.Table]
 
 
 def key_column(number: int) -> str:
@@ -33,9 +35,10 @@ def key_column(number: int) -> str:
 
 @dataclass(frozen=True)
 class Pack:
-    """Packs the rows of one member by their bucket, which is their first column. Runs in Python workers."""
+    """Packs the rows of one member, `keys` first, then their instant, by bucket. Runs in Python workers."""
 
     member: int
+    keys: int
     buckets: int
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -51,10 +54,10 @@ class Pack:
             yield self._packed(held)
 
     def _packed(self, held: list[pa.RecordBatch]) -> pa.RecordBatch:
-        table = pa.Table.from_batches(held).combine_chunks()
-        bucket = table.column(0).to_numpy()
+        (rows,) = held if len(held) == 1 else pa.Table.from_batches(held).combine_chunks().to_batches()
+        bucket = share_of(rows.columns[: self.keys], rows.column(self.keys), self.buckets)
         order = np.argsort(bucket.astype(np.int16 if self.buckets <= 1 << 15 else np.int32), kind="stable")
-        (in_order,) = table.drop_columns([BUCKET]).take(pa.array(order)).combine_chunks().to_batches()
+        in_order = rows.take(pa.array(order))
         ends = np.cumsum(np.bincount(bucket, minlength=self.buckets))
         present = np.flatnonzero(np.diff(ends, prepend=0))
         begins = np.r_[0, ends]
@@ -71,8 +74,8 @@ def _written(batch: pa.RecordBatch) -> bytes:
     return bytes(sink.getvalue())
 
 
-def unpack(batches: Iterable[pa.RecordBatch], empty: Mapping[int, pa.Schema]) -> Iterator[Members]:
-    """The rows of some buckets, each once: of all at a time, or one by one where all would be too much for a worker.
+def unpack(batches: Iterable[pa.RecordBatch], empty: Mapping[int, pa.Schema]) -> Iterator[tuple[list[int], Members]]:
+    """Some buckets and their rows, each once: of all at a time, or one by one where all would be too much for a worker.
 
     `empty` is the schema of a member without rows. A bucket's rows always come together.
     """
@@ -85,9 +88,10 @@ def unpack(batches: Iterable[pa.RecordBatch], empty: Mapping[int, pa.Schema]) ->
     if not found:
         return
     if total <= _TOGETHER_BYTES:
-        found = {0: [blob for blobs in found.values() for blob in blobs]}
+        yield list(found), _read([blob for blobs in found.values() for blob in blobs], empty)
+        return
     for bucket in list(found):
-        yield _read(found.pop(bucket), empty)
+        yield [bucket], _read(found.pop(bucket), empty)
 
 
 def _read(blobs: list[tuple[int, pa.Buffer]], empty: Mapping[int, pa.Schema]) -> Members:
@@ -100,6 +104,6 @@ def _read(blobs: list[tuple[int, pa.Buffer]], empty: Mapping[int, pa.Schema]) ->
     }
 
 
-def packed(frame: DataFrame, member: int, buckets: int) -> DataFrame:
-    """A member's rows, bucket first, on the wire."""
-    return frame.mapInArrow(Pack(member, buckets), SCHEMA)
+def packed(frame: DataFrame, pack: Pack) -> DataFrame:
+    """A member's rows on the wire."""
+    return frame.mapInArrow(pack, SCHEMA)
