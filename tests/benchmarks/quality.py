@@ -65,6 +65,8 @@ TABLE_LEVEL = (
     _expectation("column_max_to_be_between", "warn", column="d1", max_value=10_000),
     _expectation("column_min_to_be_between", "warn", column="t0", min_value="2020-01-01"),
 )
+NEVER = _expectation("column_values_to_be_between", "quarantine", column="n1", min_value=1_000_000)
+"""What no row meets."""
 UNIQUE = _expectation("compound_columns_to_be_unique", "quarantine", column_list=["n0", "n1", "d0"])
 
 
@@ -129,7 +131,7 @@ def bench(spark: SparkSession, options: Options) -> Report:
     rows = int(ROWS * options.scale)
     folder = Path(tempfile.mkdtemp(prefix="bench-quality-"))
     try:
-        work = Work(spark, _written_bronze(spark, folder, rows), folder)
+        work = Work(spark, written_bronze(spark, folder, rows), folder)
         equal = _answers_equal(work, rows)
         everything = (*ROW_LEVEL, *TABLE_LEVEL)
         sides: dict[str, Callable[[], object]] = {
@@ -163,7 +165,7 @@ def _answers_equal(work: Work, rows: int) -> bool:
     return sorted(ours.values()) == sorted(theirs) and sum(count.values()) == rows and 0 < count["quarantine"] < rows
 
 
-def _written_bronze(spark: SparkSession, folder: Path, rows: int) -> DataFrame:
+def written_bronze(spark: SparkSession, folder: Path, rows: int) -> DataFrame:
     from pyspark.sql import functions as F
 
     def drawn(column: int, below: int) -> str:

@@ -161,6 +161,14 @@ def test_new_columns_are_kept_in_extra(spark: SparkSession, tmp_path: Path) -> N
     assert (row["a"], row["b"], row["extra"]) == ("1", "3", {"new": "2"})
 
 
+def test_new_columns_are_reported_with_the_first_date_that_had_them(spark: SparkSession, tmp_path: Path) -> None:
+    landed(tmp_path, "2024-01-01.csv", "a,b\n1,2\n")
+    landed(tmp_path, "2024-01-02.csv", "a,new,b\n1,2,3\n")
+    landed(tmp_path, "2024-01-03.csv", "a,new,b,other\n1,2,3,4\n")
+    kept = contract("{run_date}.csv", new_columns="keep")
+    assert inspected(spark, kept, tmp_path, D3).new_columns() == {"new": D2, "other": D3}
+
+
 def write_parquet(root: Path, name: str, **columns: Any) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq

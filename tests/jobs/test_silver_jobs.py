@@ -310,6 +310,32 @@ def test_figures_are_frozen_from_bronze_and_then_used(place: Place, built: runs.
         place.write("tables/silver/sales.yaml", SILVER)
 
 
+def test_the_tests_beside_the_sql_of_the_example_hold(place: Place) -> None:
+    example = load_settings(Path(__file__).parents[2] / "conf", "local", [f"local.home={place.home}"])
+    outcome = test_definitions.run(place.spark, example)
+    assert outcome.failed == ()
+    assert len(outcome.notes) == 2
+
+
+def test_gold_that_fails_its_expectations_is_not_written_and_the_other_dates_are(
+    place: Place, built: runs.Outcome
+) -> None:
+    days = RunDates(DAYS.first, date(2024, 1, 2))
+    expectation = {"type": "expect_column_max_to_be_between", "kwargs": {"column": "sales", "max_value": 8}}
+    place.write("tables/gold/totals.yaml", f"{GOLD}expectations: [{json.dumps({**expectation, 'action': 'fail'})}]\n")
+    try:
+        outcome = build_gold.run(place.spark, place.settings, days)
+    finally:
+        place.write("tables/gold/totals.yaml", GOLD)
+    assert outcome.exit_code == 4
+    assert (
+        "gold.totals of 2024-01-02 is refused: expect_column_max_to_be_between: sales: found 16" in outcome.refused[0]
+    )
+    assert outcome.written == {"gold.totals": 1}
+    decisions = place.lake.read("ops.decisions").where("subject = 'gold.totals' AND metric LIKE 'expect%'").collect()
+    assert {(row["run_date"].day, row["verdict"]) for row in decisions} == {(1, "pass"), (2, "fail")}
+
+
 def test_gold_is_built_of_what_was_accepted(place: Place, built: runs.Outcome) -> None:
     build_gold.run(place.spark, place.settings, RunDates.single(DAYS.first))
     assert place.lake.read("gold.totals").select("sales").first()[0] == 8

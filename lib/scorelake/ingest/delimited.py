@@ -17,9 +17,20 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from operator import itemgetter
+from typing import IO
 
 from scorelake.errors import ContractBroken
-from scorelake.ingest.records import LONGEST_RECORD, Record, Shape, Unreadable, lines, without_end
+from scorelake.ingest.records import (
+    LONGEST_RECORD,
+    Position,
+    Record,
+    Shape,
+    Span,
+    Unreadable,
+    lines,
+    lines_of,
+    without_end,
+)
 
 
 class _NotARecordError(Exception):
@@ -35,16 +46,36 @@ class Delimited:
         self.quote = quote
         self.encoding = encoding
         self.new_columns: list[str] = []
+        self._position = Position()
+        self._splitter: _Splitter | None = None
+
+    @property
+    def end(self) -> int | None:
+        has_looked_further = self._splitter is None or self._splitter.has_lines_ahead
+        return None if has_looked_further else self._position.at
 
     def __call__(self, stream: io.RawIOBase, file: str) -> Iterator[Record]:
         csv.field_size_limit(sys.maxsize)
-        splitter = _Splitter(lines(stream, file, encoding=self.encoding), self.delimiter, self.quote)
+        source = lines(stream, file, encoding=self.encoding, position=self._position)
+        self._splitter = splitter = _Splitter(source, self.delimiter, self.quote)
+        yield from self._bound(splitter, self._header(splitter, file))
+
+    def part(self, stream: IO[bytes], file: str, span: Span) -> Iterator[Record]:
+        csv.field_size_limit(sys.maxsize)
+        splitter = self._splitter_of(stream, Span(0, span.stop))
+        names = self._header(splitter, file)
+        yield from self._bound(self._splitter_of(stream, span) if span.start else splitter, names)
+
+    def _splitter_of(self, stream: IO[bytes], span: Span) -> _Splitter:
+        return _Splitter(lines_of(stream, span, encoding=self.encoding), self.delimiter, self.quote)
+
+    def _header(self, splitter: _Splitter, file: str) -> list[str]:
         header = next(splitter.records(), None)
         if not isinstance(header, list):
             raise ContractBroken(f"{file}: the first line is no header that can be split")
         names = [self.shape.rename.get(name.strip(), name.strip()) for name in map(_or_empty, header)]
         self.shape.check(names, file)
-        yield from self._bound(splitter, names)
+        return names
 
     def _bound(self, splitter: _Splitter, names: Sequence[str]) -> Iterator[Record]:
         """Fields in the contract's order; `splitter` stands after the header."""
@@ -73,6 +104,11 @@ class _Splitter:
         self._size = 0
         self._quote = quote
         self._delimiter = delimiter
+
+    @property
+    def has_lines_ahead(self) -> bool:
+        """Whether lines of a failed record wait to be read again."""
+        return bool(self._ahead)
 
     def records(self) -> Iterator[list[str | None] | str]:
         while True:

@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from scorelake.errors import ScorelakeError
 from scorelake.ingest import manifest
 from scorelake.ingest.drops import Drops, Stamp, manifest_of, stamped
-from scorelake.ingest.landed import ERRORS, INSPECTED, LandedFile, Look, Reader, Rows
+from scorelake.ingest.landed import ERRORS, INSPECTED, LandedFile, Look, Reader, Rows, Share
 from scorelake.ingest.records import Shape
 from scorelake.tables import Bronze, FileSource
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 _TASK_BYTES = 32 << 20
+Read = TypeVar("Read", LandedFile, Share)
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ def _as_listed(contract: Bronze, files: Sequence[LandedFile], landing_root: str)
 def read(spark: SparkSession, contract: Bronze, files: Sequence[LandedFile], stamp: Stamp) -> DataFrame:
     """The bronze rows of inspected files. A file that changed since makes the write fail; see `named_errors`."""
     reader = _reader(spark, contract)
-    rows = _distributed(spark, files, Rows(reader), _rows_ddl(contract))
+    shares = [share for file in files for share in file.shares()]
+    rows = _distributed(spark, shares, Rows(reader), _rows_ddl(contract))
     return stamped(rows, contract.column_names, stamp)
 
 
@@ -121,11 +123,11 @@ def _reader(spark: SparkSession, contract: Bronze) -> Reader:
 
 def _distributed(
     spark: SparkSession,
-    files: Sequence[LandedFile],
-    action: Callable[[LandedFile], Iterator[pa.RecordBatch]],
+    files: Sequence[Read],
+    action: Callable[[Read], Iterator[pa.RecordBatch]],
     ddl: str,
 ) -> DataFrame:
-    """`action` on each file; whole files in contiguous groups, one group a task, since a Python task costs 80 ms."""
+    """`action` on each file or share of one, in contiguous groups, one group a task: a Python task costs 80 ms."""
     width = int(spark.conf.get("spark.sql.shuffle.partitions") or 1)
     known_bytes = sum(file.bytes for file in files)
     tasks = max(1, min(len(files), max(width, known_bytes // _TASK_BYTES)))

@@ -12,10 +12,10 @@ import io
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import IO, Any
 
 from scorelake.errors import DamagedFile
-from scorelake.ingest.records import Record, Shape, Unreadable, lines, without_end
+from scorelake.ingest.records import Position, Record, Shape, Span, Unreadable, lines, lines_of, without_end
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 
@@ -45,10 +45,22 @@ class JsonLines:
         self.shape = shape
         self.encoding = encoding
         self.new_columns: list[str] = []
+        self._position = Position()
+
+    @property
+    def end(self) -> int | None:
+        return self._position.at
 
     def __call__(self, stream: io.RawIOBase, file: str) -> Iterator[Record]:
         binder = _Binder(self.shape, file)
-        for line in lines(stream, file, encoding=self.encoding):
+        yield from self._records(lines(stream, file, encoding=self.encoding, position=self._position), binder)
+        self.new_columns = binder.finish()
+
+    def part(self, stream: IO[bytes], file: str, span: Span) -> Iterator[Record]:
+        return self._records(lines_of(stream, span, encoding=self.encoding), _Binder(self.shape, file))
+
+    def _records(self, source: Iterator[str | Unreadable], binder: _Binder) -> Iterator[Record]:
+        for line in source:
             if isinstance(line, Unreadable):
                 yield Record(self.shape.nulls(), raw=without_end(line.text))
                 continue
@@ -61,7 +73,6 @@ class JsonLines:
                 yield Record(self.shape.nulls(), raw=without_end(line))
                 continue
             yield binder.bound(value, text if end == len(text) else None, without_end(line))
-        self.new_columns = binder.finish()
 
 
 class JsonArray:
@@ -71,6 +82,13 @@ class JsonArray:
         self.shape = shape
         self.encoding = encoding
         self.new_columns: list[str] = []
+
+    @property
+    def end(self) -> int | None:
+        return None
+
+    def part(self, stream: IO[bytes], file: str, span: Span) -> Iterator[Record]:
+        raise TypeError(f"{file}: a JSON array has no parts")
 
     def __call__(self, stream: io.RawIOBase, file: str) -> Iterator[Record]:
         parts = list(lines(stream, file, encoding=self.encoding))

@@ -31,16 +31,22 @@ class Parquet:
         self.schema = schema
         self.time_zone = time_zone or "UTC"
         self.new_columns: list[str] = []
+        self.groups_seen: list[tuple[int, int]] = []
 
-    def batches(self, stream: IO[bytes], file: str) -> Iterator[pa.RecordBatch]:
-        """DamagedFile or ContractBroken when the file cannot be read to its end as the contract says."""
+    def batches(self, stream: IO[bytes], file: str, groups: range | None = None) -> Iterator[pa.RecordBatch]:
+        """Rows of all row groups, or of some. `groups_seen` then has rows and bytes of each of the file.
+
+        DamagedFile or ContractBroken when the file cannot be read to its end as the contract says.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         try:
             source = pq.ParquetFile(stream, coerce_int96_timestamp_unit="us", page_checksum_verification=True)
             self._check(source.schema_arrow, file)
-            for batch in source.iter_batches(batch_size=_ROWS):
+            found = [source.metadata.row_group(number) for number in range(source.metadata.num_row_groups)]
+            self.groups_seen = [(group.num_rows, group.total_byte_size) for group in found]
+            for batch in source.iter_batches(batch_size=_ROWS, row_groups=list(groups) if groups is not None else None):
                 yield self._bound(batch, file)
         except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, EOFError, struct.error) as error:
             if isinstance(error, FileNotFoundError):

@@ -7,7 +7,7 @@ import io
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import IO, NamedTuple, Protocol
 
 from scorelake.errors import ContractBroken, DamagedFile
 
@@ -57,16 +57,34 @@ class Shape:
         return (None,) * len(self.columns)
 
 
+@dataclass(frozen=True)
+class Span:
+    """Bytes [start, stop) of a text, from the start of a record to the end of one."""
+
+    start: int
+    stop: int
+
+
 class Parser(Protocol):
-    """Reads one file. `new_columns`, once it was read: those that the contract does not know."""
+    """Reads one file, or a part of one.
+
+    `new_columns`, once it was read: those that the contract does not know. `end`: bytes of the unpacked text up to
+    the end of the last record; None where the parser has looked further, or a part would mean nothing by itself.
+    """
 
     new_columns: list[str]
+
+    @property
+    def end(self) -> int | None: ...
 
     def __call__(self, stream: io.RawIOBase, file: str) -> Iterator[Record]:
         """Stream and name of the file (for messages) -> its records in order.
 
         DamagedFile when it cannot be read to its end.
         """
+
+    def part(self, stream: IO[bytes], file: str, span: Span) -> Iterator[Record]:
+        """The records of a span that was cut where `end` was told, of a file that is not packed."""
 
 
 def unpacked(stream: io.RawIOBase) -> Iterable[bytes]:
@@ -77,23 +95,45 @@ def unpacked(stream: io.RawIOBase) -> Iterable[bytes]:
     return buffered
 
 
-def lines(stream: io.RawIOBase, file: str, *, encoding: str) -> Iterator[str | Unreadable]:
+@dataclass
+class Position:
+    """Bytes of the unpacked text that were handed out so far."""
+
+    at: int = 0
+
+
+def lines(
+    stream: io.RawIOBase, file: str, *, encoding: str, position: Position | None = None
+) -> Iterator[str | Unreadable]:
     """Physical lines with their ends; a line that is not text in `encoding`, or holds NUL, as Unreadable.
 
     A byte order mark at the start is dropped. DamagedFile for zero bytes and for damaged compression.
     """
+    covered = position or Position()
     is_first = True
     for received in _intact(stream, file):
-        line = received.removeprefix(_BYTE_ORDER_MARK) if is_first else received
+        covered.at += len(received)
+        yield _decoded(received.removeprefix(_BYTE_ORDER_MARK) if is_first else received, encoding)
         is_first = False
-        try:
-            text = line.decode(encoding)
-        except UnicodeDecodeError:
-            yield Unreadable(line.decode(encoding, errors="backslashreplace"))
-            continue
-        yield Unreadable(text) if "\0" in text else text
     if is_first:
         raise DamagedFile(f"{file}: holds no byte; expected at least a header or an empty line")
+
+
+def lines_of(stream: IO[bytes], span: Span, *, encoding: str) -> Iterator[str | Unreadable]:
+    """As `lines`, of a span of a text that is not packed."""
+    stream.seek(span.start)
+    at = span.start
+    while at < span.stop and (received := stream.readline(span.stop - at)):
+        yield _decoded(received.removeprefix(_BYTE_ORDER_MARK) if at == 0 else received, encoding)
+        at += len(received)
+
+
+def _decoded(line: bytes, encoding: str) -> str | Unreadable:
+    try:
+        text = line.decode(encoding)
+    except UnicodeDecodeError:
+        return Unreadable(line.decode(encoding, errors="backslashreplace"))
+    return Unreadable(text) if "\0" in text else text
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,13 @@ from scorelake.quality.rules import JUDGED, Rule, addressable
 from scorelake.quality.slices import raised
 from scorelake.quality.tally import SliceCount, Tally
 from scorelake.quality.verdicts import Result, Verdict
-from scorelake.tables import SLICE_COLUMN, Expectation, Freshness, Silver, Volume, quoted
+from scorelake.tables import SLICE_COLUMN, Expectation, Freshness, Silver, Versioned, Volume, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-    Stage = Callable[[DataFrame], DataFrame]
-
+Stage = Callable[["DataFrame"], "DataFrame"]
+"""Materialises a frame, so that it is evaluated once."""
 RECEIVED = "__received"
 """STRUCT column of the judged frame: the bronze row as it arrived, which quarantine keeps."""
 PLACE = (SLICE_COLUMN, "source_file", "source_row")
@@ -62,7 +62,9 @@ class Subject:
     event_time: str | None = None
 
     @classmethod
-    def of(cls, contract: Silver) -> Subject:
+    def of(cls, contract: Versioned) -> Subject:
+        if not isinstance(contract, Silver):
+            return cls(contract.name, tuple(contract.column_names), frozenset(contract.personal))
         return cls(
             contract.name,
             tuple(contract.column_names),
@@ -98,6 +100,18 @@ def prepare(
     _require_own_names([*(rule.name for rule in rules), *map(rule_name, of_table)])
     shape = frame.select(*(F.col(quoted(name)) for name in subject.columns))
     return Gate(subject, settling, Tally(rules), of_table, tuple(dates), shape, _Received.of(frame))
+
+
+def whole(
+    rows: DataFrame, subject: Subject, expectations: Sequence[Expectation], dates: Sequence[date], stage: Stage
+) -> list[Verdict]:
+    """The verdicts on slices that are written as a whole or not at all: none of `expectations` quarantines."""
+    from pyspark.sql import functions as F
+
+    placed = rows.withColumns({"source_file": F.lit(""), "source_row": F.lit(0)})
+    placed = placed.withColumn(RECEIVED, F.struct(*PLACE))
+    judge = prepare(placed, subject, expectations, [], dates)
+    return judge.verdicts(judge.staged(placed, stage), due=())
 
 
 @dataclass(frozen=True)

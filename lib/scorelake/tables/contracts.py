@@ -211,6 +211,8 @@ class Gold(Versioned):
 
     @model_validator(mode="after")
     def _label_column(self) -> Gold:
+        if any(expectation.action == "quarantine" for expectation in self.expectations):
+            raise ValueError("expectations: gold has no quarantine, since its rows can be made again: use fail or warn")
         if self.label is not None:
             self._require_columns("label", ("label",))
             if not self.keys:
