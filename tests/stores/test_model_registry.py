@@ -216,3 +216,17 @@ def test_unreachable_registry_is_one_error_without_its_password() -> None:
     with pytest.raises(ScorelakeError, match="does not answer") as raised:
         connect("postgresql://user:secret@127.0.0.1:1/mlflow")
     assert "secret" not in str(raised.value)
+
+
+def test_rollback_returns_to_the_former_champion_and_keeps_the_reason(registry: ModelRegistry, booster: Fitted) -> None:
+    for _ in range(3):
+        version = registry.register("rolled", bundle(booster), record())
+        registry.promote("rolled", version)
+    assert registry.rollback("rolled", "scores fell") == ("3", "2")
+    assert (registry.version_of("rolled", "champion"), registry.version_of("rolled", "challenger")) == ("2", None)
+    assert registry.client.get_model_version("rolled", "3").tags["scorelake.rolled_back"] == "scores fell"
+    assert registry.rollback("rolled", "once more") == ("2", "1")
+    with pytest.raises(MissingInput, match="no former champion to return to"):
+        registry.rollback("rolled", "too far")
+    with pytest.raises(MissingInput, match="no former champion"):
+        registry.rollback("nobody", "x")

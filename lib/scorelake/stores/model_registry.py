@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 CHAMPION, CHALLENGER = "champion", "challenger"
-_DIGEST, _FORMER = "scorelake.digest", "scorelake.former_champion"
+_DIGEST, _FORMER, _ROLLED_BACK = "scorelake.digest", "scorelake.former_champion", "scorelake.rolled_back"
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,23 @@ class ModelRegistry:
             self.client.set_model_version_tag(name, version, _FORMER, former or "")
             self.client.set_registered_model_alias(name, CHAMPION, version)
         return former
+
+    def rollback(self, name: str, reason: str) -> tuple[str, str]:
+        """Make the former champion champion again; the numbers of the version that leaves and of the one that returns.
+
+        The one that leaves is no challenger any more, so that no gate of before can promote it again. MissingInput
+        when there is no champion or it was the first.
+        """
+        leaving = self.version_of(name, CHAMPION)
+        returning = self._version(name, leaving).tags.get(_FORMER) if leaving is not None else None
+        if leaving is None or not returning:
+            raise MissingInput(f"model {name} has no former champion to return to; promote another version")
+        self._version(name, returning)
+        self.client.set_model_version_tag(name, leaving, _ROLLED_BACK, reason)
+        if self.version_of(name, CHALLENGER) == leaving:
+            self.client.delete_registered_model_alias(name, CHALLENGER)
+        self.client.set_registered_model_alias(name, CHAMPION, returning)
+        return leaving, returning
 
     def history(self, name: str) -> list[Version]:
         """Every version, newest first."""
