@@ -147,12 +147,13 @@ def _figures(name: str, kind: str) -> list[Column]:
     mode = F.mode(value, deterministic=True).cast("string").alias("mode")
     if not is_number(kind):
         return [mode]
+    # Of decimals it loses the scale without saying so; only a cast from text brings it back.
     shares = F.percentile_approx(value, list(_SHARES.values()), 10_000)
     mean = F.avg(value)
     rounded = F.round(mean) if kind.endswith("int") else mean
     parts = {
         "min": F.min(value),
-        **{figure: shares[n].cast(kind) for n, figure in enumerate(_SHARES)},  # a decimal would lose its scale
+        **{figure: shares[n].cast("string").cast(kind) for n, figure in enumerate(_SHARES)},
         "max": F.max(value),
         "mean": rounded.cast(kind),
     }
