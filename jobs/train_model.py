@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jobs import _registry
 from scorelake import cli, runs
@@ -98,23 +98,34 @@ def _train(
         _registry.FEATURES_HASH: repo.definition_hash(spec.feature_service),
         _registry.MODEL_HASH: hashes.model(definitions, name),
     }
-    profile = _profile(rows, features, fitted, spec)
+    profile = _profile(rows, features, fitted, data.validation.categories, spec)
     number = registry.register(name, _bundle(spec, fitted, profile, tags), _record(spec, fitted, tags))
     warnings = tuple(f"{name}: {sign.reason}" for sign in signs if sign.verdict == "warn")
     return Outcome(notes=(_summary(name, number, spec, fitted), *warnings, *fitted.warnings))
 
 
-def _profile(rows: DataFrame, features: list[str], fitted: Fitted, spec: Model) -> Profile:
-    """Train's features, and the scores of validation, since those of train are too confident."""
+def _profile(rows: DataFrame, features: list[str], fitted: Fitted, texts: Mapping[str, Any], spec: Model) -> Profile:
+    """Train's features and label, and the scores of validation, since those of train are too confident.
+
+    `texts` are validation's text features, in the order of its scores.
+    """
     import pyarrow as pa
 
     cutting = Cutting(bins=spec.drift.bins)
     segments = list(spec.drift.segments)
-    of_features = build(rows.where("split = 'train'"), features, segments=segments, cutting=cutting)
+    of_train = build(
+        rows.where("split = 'train'"),
+        [*features, "label"],
+        segments=segments,
+        roles={"label": "label"},
+        cutting=cutting,
+    )
     score = fitted.scored["validation"].score
     score = score.max(axis=1) if score.ndim == 2 else score
-    of_scores = build_arrow(pa.table({"score": score}), ["score"], roles={"score": "score"}, cutting=cutting)
-    return of_features.joined(of_scores)
+    scored = pa.table({"score": score, **{name: pa.array(texts[name]) for name in segments if name in texts}})
+    families = of_train.families
+    of_scores = build_arrow(scored, ["score"], families=families, roles={"score": "score"}, cutting=cutting)
+    return of_train.joined(of_scores)
 
 
 def _bundle(spec: Model, fitted: Fitted, profile: Profile, tags: Mapping[str, str]) -> Bundle:

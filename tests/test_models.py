@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scorelake.errors import ConfigError
-from scorelake.models import ALGORITHMS, HEADLINE, METRICS, Model, TemporalSplit
+from scorelake.models import ALGORITHMS, HEADLINE, METRICS, Model, Period, TemporalSplit
 from scorelake.strict_yaml import load, parse
 
 COMPLETE = """
@@ -138,3 +138,32 @@ def test_every_task_has_a_headline_and_an_algorithm() -> None:
     for task, names in METRICS.items():
         assert HEADLINE[task] in names
         assert any(task in tasks for tasks in ALGORITHMS.values())
+
+
+@pytest.mark.parametrize(
+    ("period", "nights"),
+    [
+        ({"previous": 3}, [12, 13, 14]),
+        ({"weekdays": 2}, [1, 8]),
+        ({"from": date(2026, 1, 10), "to": date(2026, 1, 12)}, [10, 11, 12]),
+        ({"from": date(2026, 1, 14), "to": date(2026, 1, 20)}, [14]),  # never the night itself or a later one
+        ({"from": date(2026, 2, 1), "to": date(2026, 2, 2)}, []),
+    ],
+)
+def test_nights_of_a_period(period: dict[str, object], nights: list[int]) -> None:
+    assert Period.model_validate(period).nights(date(2026, 1, 15)) == tuple(date(2026, 1, day) for day in nights)
+
+
+@pytest.mark.parametrize(
+    ("against", "message"),
+    [
+        ("last: {previous: 7, weekdays: 2}", "drift.against.last: expected previous, weekdays, or from and to"),
+        ("last: {}", "drift.against.last: expected previous, weekdays, or from and to"),
+        ("last: {from: 2026-01-02}", "drift.against.last: expected previous, weekdays, or from and to"),
+        ("last: {from: 2026-01-02, to: 2026-01-01}", r"to \(2026-01-01\) is before from \(2026-01-02\)"),
+        ("training: {previous: 7}", "drift: against.training: training is always compared with"),
+    ],
+)
+def test_a_period_is_of_one_kind(tmp_path: Path, against: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        parsed(tmp_path, f"{SHORT}drift: {{against: {{{against}}}}}\n")

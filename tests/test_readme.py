@@ -55,6 +55,13 @@ def test_the_model_of_the_readme_loads(tmp_path: Path) -> None:
     assert parse(Model, load(path), name="churn").headline == "auc"
 
 
+def test_what_the_readme_says_of_watching_a_model_loads(tmp_path: Path) -> None:
+    [watching] = [text for language, text in BLOCKS if language == "yaml" and text.startswith("drift:")]
+    path = tmp_path / "churn.yaml"
+    path.write_text(files()["conf/models/churn.yaml"] + watching)
+    assert set(parse(Model, load(path), name="churn").drift.against) == {"last_week", "same_weekday", "summer"}
+
+
 def test_the_feature_of_the_readme_is_a_source() -> None:
     from datetime import timedelta
 

@@ -54,6 +54,22 @@ class FeastSettings(Definition):
     online_store: str = Field(default="", description="Path of the SQLite file, or HOST:PORT of Redis.")
 
 
+class NotifySettings(Definition):
+    """Whom to tell of alerts: a JSON object goes to `webhook` (POST) and to the standard input of `command`."""
+
+    webhook: str = Field(default="", description="Secret reference of an http(s) address, e.g. env:ALERTS_URL.")
+    command: tuple[str, ...] = Field(default=(), description="Program and arguments; no shell in between.")
+    when: Literal["opened", "firing"] = Field(
+        default="opened", description="opened: nights on which an alert opens or changes; firing: as long as it lasts."
+    )
+
+
+class ReportSettings(Definition):
+    definition_link: str = Field(
+        default="", description="Where a column's definition is read, e.g. https://git.example.com/search?q={feature}."
+    )
+
+
 class Limits(Definition):
     local_matrix_bytes: int = Field(default=4 * 2**30, gt=0)
     range_chunk_days: int = Field(default=366, gt=0, description="Dates that one commit of a range writes at most.")
@@ -89,6 +105,8 @@ class Settings(Definition):
     feast: FeastSettings = FeastSettings()
     reports: str = ""
     logs: Literal["text", "json"] = Field(default="text", description="Log lines for people, or JSON for a service.")
+    report: ReportSettings = ReportSettings()
+    notify: NotifySettings = NotifySettings()
     limits: Limits = Limits()
     night: NightSettings = NightSettings()
     allow_missing: tuple[str, ...] = Field(

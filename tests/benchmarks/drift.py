@@ -5,14 +5,24 @@
 Full scale: 5 million rows of 50 columns in Parquet, 10 of them texts, 5 % nulls. Sides: `scan` reads the columns into
 nothing; `drift` counts them inside the workers and judges all measures; `frame` counts the same by `mapInArrow`;
 `fused` and `pass` are a scoring pass with and without counting; `sql` takes quantiles, moments and group counts with
-Spark's own functions, as one would without frozen cells.
+Spark's own functions, as one would without frozen cells. `half_rows` and `half_columns` are `drift` on half of the
+files and of the columns: twice either should cost twice as much.
+
+Evidently is no part of the lock. A Python that has it is named by EVIDENTLY_PYTHON; without one its ratio is left out:
+
+    python -m venv /tmp/evidently && /tmp/evidently/bin/pip install evidently==0.7.23 pandas==2.3.3 pyarrow
+    EVIDENTLY_PYTHON=/tmp/evidently/bin/python python -m tests.benchmarks.drift
+
+It compares one of the ten files, which is what it bears in memory, with the same reference as `one_file` of ours.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import os
+import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +46,7 @@ if TYPE_CHECKING:
 
 FILES = 10
 ROWS = 5_000_000
+MOST_JOBS = 2
 NUMBERS = [f"x{i}" for i in range(40)]
 TEXTS = [f"t{i}" for i in range(10)]
 COLUMNS = NUMBERS + TEXTS
@@ -62,39 +73,77 @@ def made_up(seed: int, rows: int) -> pa.Table:
 def bench(spark: SparkSession, options: harness.Options) -> harness.Report:
     rows = max(int(ROWS * options.scale) // FILES, 1)
     with tempfile.TemporaryDirectory(prefix="bench-drift-") as folder:
-        for file in range(FILES):
-            parquet.write_table(made_up(file + 1, rows), Path(folder) / f"{file}.parquet")
-        profile = build_arrow(made_up(0, min(rows, 100_000)), COLUMNS)
-        frame = spark.read.parquet(folder)
+        files = [str(Path(folder) / f"{file}.parquet") for file in range(FILES)]
+        for file, path in enumerate(files, start=1):
+            parquet.write_table(made_up(file, rows), path)
+        before = made_up(0, min(rows, 100_000))
+        profile, frame = build_arrow(before, COLUMNS), spark.read.parquet(folder)
+        half = profile.only(COLUMNS[::2])
         sides = {
             "scan": lambda: harness.act(frame),
-            "drift": lambda: _night(profile, _from_files(spark, frame, profile)),
+            "drift": lambda: _night(profile, _from_files(spark, frame, files, profile)),
+            "half_rows": lambda: _night(profile, _from_files(spark, frame, files[: FILES // 2], profile)),
+            "half_columns": lambda: _night(half, _from_files(spark, frame, files, half)),
+            "one_file": lambda: _night(profile, _from_files(spark, frame, files[:1], profile)),
             "frame": lambda: count(frame, profile),
             "pass": lambda: _scoring_pass(frame, None),
             "fused": lambda: _scoring_pass(frame, profile),
             "sql": lambda: _spark_sql(frame),
         }
         cpu = harness.measure(sides, options.rounds) if options.rounds else {}
-        equal = _answers_equal(spark, frame, profile)
+        equal = _answers_equal(spark, frame, files, profile)
+        jobs = _jobs(spark, sides["drift"])
+        evidently = _evidently(files[0], before) if options.rounds else None
     scan = cpu.get("scan", 0.0)
+    ratios = {
+        "drift_vs_scan": harness.ratio(cpu, "drift", "scan"),
+        "frame_vs_scan": harness.ratio(cpu, "frame", "scan"),
+        "fused_vs_scan": (cpu["fused"] - cpu["pass"]) / scan if scan else 0.0,
+        "spark_sql_vs_drift": harness.ratio(cpu, "sql", "drift"),
+        "drift_vs_half_rows": harness.ratio(cpu, "drift", "half_rows"),
+        "drift_vs_half_columns": harness.ratio(cpu, "drift", "half_columns"),
+    }
+    if evidently is not None:
+        cpu |= {"evidently": evidently}
+        ratios["evidently_vs_drift"] = harness.ratio(cpu, "evidently", "one_file")
     return harness.Report(
         bench="drift",
-        answers_equal=equal,
+        answers_equal=equal and jobs <= MOST_JOBS,
         cpu_seconds=cpu,
-        ratios={
-            "drift_vs_scan": harness.ratio(cpu, "drift", "scan"),
-            "frame_vs_scan": harness.ratio(cpu, "frame", "scan"),
-            "fused_vs_scan": (cpu["fused"] - cpu["pass"]) / scan if scan else 0.0,
-            "spark_sql_vs_drift": harness.ratio(cpu, "sql", "drift"),
-        },
+        ratios=ratios,
         rows=rows * FILES,
         rounds=options.rounds,
+        extra={"spark_jobs": jobs},
     )
 
 
-def _from_files(spark: SparkSession, frame: DataFrame, profile: Profile) -> Counts:
+def _from_files(spark: SparkSession, frame: DataFrame, files: list[str], profile: Profile) -> Counts:
     types = {field.name: field.dataType.simpleString() for field in frame.schema.fields}
-    return count_files(spark, frame.inputFiles(), profile, types=types, tasks=2)
+    return count_files(spark, files, profile, types=types, tasks=2)
+
+
+def _jobs(spark: SparkSession, action: Callable[[], object]) -> int:
+    """How many Spark jobs an action takes."""
+    spark.sparkContext.setJobGroup("bench drift", "bench drift")
+    action()
+    spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
+    return len(spark.sparkContext.statusTracker().getJobIdsForGroup("bench drift"))
+
+
+def _evidently(current: str, reference: pa.Table) -> float | None:
+    """CPU seconds of Evidently's PSI of every column of one file; None, said aloud, where it is not installed."""
+    python = os.environ.get("EVIDENTLY_PYTHON")
+    if not python:
+        print("EVIDENTLY_PYTHON is not set: evidently_vs_drift is left out")
+        return None
+    with tempfile.TemporaryDirectory(prefix="bench-evidently-") as folder:
+        parquet.write_table(reference, Path(folder) / "reference.parquet")
+        script = [python, str(Path(__file__).with_name("evidently_psi.py")), current, f"{folder}/reference.parquet"]
+        answer = subprocess.run(script, capture_output=True, text=True, check=False, env={"PATH": os.environ["PATH"]})
+    if answer.returncode:
+        print(f"Evidently failed, its ratio is left out: {answer.stderr.strip().splitlines()[-1]}")
+        return None
+    return float(answer.stdout.split()[-1])
 
 
 def _night(profile: Profile, counts: Counts) -> Verdicts:
@@ -144,11 +193,11 @@ def _spark_sql(frame: DataFrame) -> None:
         frame.groupBy(name).count().collect()
 
 
-def _answers_equal(spark: SparkSession, frame: DataFrame, profile: Profile) -> bool:
+def _answers_equal(spark: SparkSession, frame: DataFrame, paths: list[str], profile: Profile) -> bool:
     """Three ways to count, and Spark SQL's answer for four columns of different types."""
     from pyspark.sql import functions as F
 
-    files = _from_files(spark, frame, profile)
+    files = _from_files(spark, frame, paths, profile)
     fused = _scoring_pass(frame, profile)
     found = all(other and np.array_equal(files.rows, other.rows) for other in (count(frame, profile), fused))
     for name in ("x0", "x7", "x8"):

@@ -20,8 +20,8 @@ from pyspark.sql import functions as F
 
 from scorelake.drift.build import build, build_arrow
 from scorelake.drift.cells import NumericCells, ValueCells
-from scorelake.drift.counting import count, count_files
-from scorelake.drift.counts import Counts, reference
+from scorelake.drift.counting import collected, count, count_files, of_files, of_frame
+from scorelake.drift.counts import Counts, reference, zero
 from scorelake.drift.freeze import Cutting
 from scorelake.drift.kernel import Counter, merge
 from scorelake.drift.physical import to_text
@@ -245,3 +245,28 @@ def test_one_job_for_any_number_of_features(spark: SparkSession, features: int, 
         assert run().disagreeing(3) == []
         assert len(tracker.getJobIdsForGroup(group)) <= 2
     spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
+
+
+def test_all_sources_of_a_night_are_one_job(spark: SparkSession, frame: DataFrame, profile: Profile) -> None:
+    parts = [profile.only(names) for names in (["d", "s"], ["i"], ["f"], ["day"])]
+    gone = frame.drop("f")
+    tracker = spark.sparkContext.statusTracker()
+    spark.sparkContext.setJobGroup("night", "night")
+    found = collected(
+        [
+            of_files(spark, frame.inputFiles(), parts[0], types=types(frame), tasks=2),
+            of_frame(frame.repartition(3), parts[1]),
+            of_frame(gone, parts[2]),
+            of_files(spark, [], parts[3], types=types(frame), tasks=2),
+        ]
+    )
+    assert len(tracker.getJobIdsForGroup("night")) <= 2
+    spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
+    assert [counts.disagreeing(ROWS) for counts in found] == [[], [], [], ["day"]]
+    assert (found[2].problems, found[3].rows.sum()) == ({"f": "column is gone, it was float at training"}, 0)
+    together = zero(profile)
+    for counts in found[:2]:
+        together = together.replaced(counts)
+    whole = count(frame, profile)
+    for name in ("d", "s", "i"):
+        assert np.array_equal(together.of(name).rows, whole.of(name).rows)

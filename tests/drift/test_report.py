@@ -15,13 +15,14 @@ import pyarrow as pa
 import pytest
 
 from scorelake.drift.build import build_arrow
+from scorelake.drift.charts import WIDTH, Bar, histogram
 from scorelake.drift.counts import Counts, unweighted, zero
 from scorelake.drift.evaluate import Verdicts, evaluate
 from scorelake.drift.kernel import Counter, merge
 from scorelake.drift.profile import Profile
 from scorelake.drift.report import render, render_index
 from scorelake.drift.rows import Night
-from scorelake.drift.view import safe_link
+from scorelake.drift.view import Matured, safe_link
 from scorelake.models.watching import Drift, DriftOverride, Mute
 
 DAY = dt.date(2020, 3, 1)
@@ -188,6 +189,27 @@ def test_a_page_over_all_nights(moved: Verdicts, profile: Profile) -> None:
     assert 'href="lapse/2020-03-01.html"' in page
     assert EVIL not in page
     assert "No night has been judged yet" in render_index([], reports={})
+
+
+def test_other_periods_and_what_really_happened_have_their_place(moved: Verdicts, profile: Profile) -> None:
+    same = counted(profile, rows(1, shift=0.7))
+    night = replace(moved.night, against="last <week>")
+    other = evaluate(profile, same, night, Drift(), base=same)
+    nights = [Matured(DAY + dt.timedelta(days=n), "auc", 0.8, 0.7, 0.9, 0.85, 1234) for n in range(2)]
+    page = render(moved, Drift(), others=[other], matured=nights)
+    assert Tags(page).open == []
+    assert "last &lt;week&gt;" in page
+    assert "auc of what was served" in page
+    assert "1,234 scores with a label" in page
+    assert 'class="outcomes"' in page
+    assert 'class="outcomes"' not in render(moved, Drift(), matured=nights[:1])
+
+
+@pytest.mark.parametrize("place", ["first", "last"])
+def test_labels_of_an_axis_stay_inside_the_chart(place: str) -> None:
+    bars = [Bar("0.123456789 to 0.987654321", 0.1, 0.1, 0.0) for _ in range(20)]
+    texts = re.findall(r'x="([0-9.]+)" y="174" text-anchor="(\w+)"', str(histogram(bars)))
+    assert texts[0 if place == "first" else -1] == (("0.0", "start") if place == "first" else (f"{WIDTH:.1f}", "end"))
 
 
 @pytest.mark.slow

@@ -68,13 +68,20 @@ def build_arrow(
     columns: Sequence[str],
     *,
     segments: Sequence[str] = (),
+    families: tuple[Family, ...] | None = None,
     roles: Mapping[str, Role] | None = None,
     weight: str | None = None,
     cutting: Cutting | None = None,
 ) -> Profile:
-    """`build` for rows that are in memory already, such as validation scores; edges from all of them."""
+    """`build` for rows that are in memory already, such as validation scores; edges from all of them.
+
+    `families` are the segments of another profile, which this one is to be `joined` to; where the table lacks their
+    column, its rows count in `all` alone.
+    """
     cutting = cutting or Cutting()
-    families = _families({name: freeze.ranked(_whole(table, name).cast(pa.string())) for name in segments}, cutting)
+    if families is None:
+        ranks = {name: freeze.ranked(_whole(table, name).cast(pa.string())) for name in segments}
+        families = _families(ranks, cutting)
     empty = []
     for name in columns:
         column = _whole(table, name)

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 WIDTH = 640
+_LETTER = 9.9
+"""Width of a letter at most, in the larger print of a phone."""
 LEVELS = (0.02, 0.05, 0.1, 0.2, 0.4)
 """PSI from which the heat map takes the next darker shade."""
 
@@ -49,12 +51,12 @@ def histogram(bars: Sequence[Bar]) -> Markup:
     step = WIDTH / max(len(bars), 1)
     tallest, highest = _tallest(bars), max([0.01, *(bar.term for bar in bars)])
     columns = "".join(
-        f"<g><title>{escape(_hint(bar))}</title>{_pair(bar, i * step, step, base, 145 / tallest)}"
+        f"<g><title>{escape(_hint(bar))}</title>{_pair(bar, i * step, step, base, 140 / tallest)}"
         f"{_column('term', i * step + step * 0.06, foot, step * 0.88, 38 * bar.term / highest)}</g>"
         for i, bar in enumerate(bars)
     )
     axis = f'<path class="axis" d="M0 {base}.5h{WIDTH}M0 {foot}.5h{WIDTH}"/>'
-    scale = f'<text x="0" y="10">{percent(tallest)}</text><text x="0" y="208">part of PSI</text>'
+    scale = f'<text x="0" y="13">{percent(tallest)}</text><text x="0" y="208">part of PSI</text>'
     return _svg(WIDTH, foot + 4, axis + columns + scale + _cell_labels(bars, step), "Shares of each value")
 
 
@@ -100,11 +102,19 @@ def _cell_labels(bars: Sequence[Bar], step: float) -> str:
             special += 1
         elif i not in shown:
             continue
-        anchor, x = ("start", i * step) if i == 0 else ("end", (i + 1) * step) if x > WIDTH - 60 else ("middle", x)
         row = 174 + (14 * (1 + special % 2) if bar.is_special else 0)
-        text = escape(_short(bar.label, max(length, 18) if bar.is_special else length))
-        texts.append(f'<text x="{x:.1f}" y="{row}" text-anchor="{anchor}">{text}</text>')
+        text = _short(bar.label, max(length, 18) if bar.is_special else length)
+        anchor, x = _inside(x, len(text) * _LETTER / 2)
+        name = ' class="mid"' if usual and i in shown and i not in (usual[0], usual[-1]) else ""
+        texts.append(f'<text{name} x="{x:.1f}" y="{row}" text-anchor="{anchor}">{escape(text)}</text>')
     return "".join(texts)
+
+
+def _inside(x: float, half: float) -> tuple[str, float]:
+    """Anchor and place of a text around x that would otherwise reach over an end of the chart."""
+    if x < half:
+        return "start", 0.0
+    return ("end", float(WIDTH)) if x > WIDTH - half else ("middle", x)
 
 
 def series(points: Sequence[Point], *, warn: float, alert: float) -> Markup:
@@ -135,12 +145,56 @@ def series(points: Sequence[Point], *, warn: float, alert: float) -> Markup:
     )
     axis = f'<path class="axis" d="M{left} {height + 6.5}H{right}"/>'
     axis += f'<text x="{left - 4}" y="{height + 10}" text-anchor="end">0</text>'
-    days = ""
-    if points:
-        days = f'<text x="{left}" y="{height + 22}">{points[0].day}</text>'
-        if len(points) > 1:
-            days += f'<text x="{right}" y="{height + 22}" text-anchor="end">{points[-1].day}</text>'
-    return _svg(right, height + 28, axis + levels + lines + dots + days, "PSI night by night")
+    return _svg(
+        right, height + 28, axis + levels + lines + dots + _days(points, left, right, height + 22), "PSI night by night"
+    )
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How good the scores of one night turned out: the headline metric and the interval it lies in, if known."""
+
+    day: dt.date
+    value: float
+    low: float | None
+    high: float | None
+
+
+def outcomes(points: Sequence[Outcome], *, trained: float | None) -> Markup:
+    """The metric night by night inside its interval; dashed, what it was at training."""
+    height, left, right = 150, 60, 640
+    heights = [value for p in points for value in (p.value, p.low, p.high) if value is not None]
+    heights += [trained] if trained is not None else []
+    low, high = min(heights), max(heights)
+    span = (high - low) or abs(high) or 1.0
+    step = (right - left - 8) / max(len(points) - 1, 1)
+
+    def y(value: float) -> float:
+        return 10 + (height - 10) * (high - value) / span
+
+    at = [left + 4 + i * step for i in range(len(points))]
+    known = [(x, p.low, p.high) for x, p in zip(at, points, strict=True) if p.low is not None and p.high is not None]
+    outline = [(x, y(above)) for x, _, above in known] + [(x, y(below)) for x, below, _ in reversed(known)]
+    band = f'<path class="band" d="{_line(outline)}z"/>' if len(known) > 1 else ""
+    line = f'<path class="psi" d="{_line([(x, y(p.value)) for x, p in zip(at, points, strict=True)])}"/>'
+    dots = "".join(
+        f'<circle class="now" cx="{x:.1f}" cy="{y(p.value):.1f}" r="3"><title>{p.day}: {p.value:.4g}</title></circle>'
+        for x, p in zip(at, points, strict=True)
+    )
+    level = f'<path class="crit" d="M{left} {y(trained):.1f}H{right}"/>' if trained is not None else ""
+    ends = "".join(
+        f'<text x="{left - 4}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.4g}</text>' for value in {low, high}
+    )
+    shapes = band + level + line + dots + ends + _days(points, left, right, height + 22)
+    return _svg(right, height + 28, shapes, "How good scores turned out, night by night", "outcomes")
+
+
+def _days(points: Sequence[Point | Outcome], left: int, right: int, y: int) -> str:
+    """The first and the last day below an axis."""
+    if not points:
+        return ""
+    last = f'<text x="{right}" y="{y}" text-anchor="end">{points[-1].day}</text>' if len(points) > 1 else ""
+    return f'<text x="{left}" y="{y}">{points[0].day}</text>{last}'
 
 
 def spark(points: Sequence[Point], *, alert: float) -> Markup:

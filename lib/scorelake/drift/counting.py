@@ -1,14 +1,16 @@
 """The one pass a night: how many rows of a slice fall into each frozen cell.
 
 Three ways with equal answers. In order of cost: the scoring pass hands its batches to `kernel.Counter`
-(fused); `count_files` reads Parquet inside the Python workers, so that no value crosses from the JVM;
-`count` takes any frame. Each is one Spark job for any number of columns, and each task sends only
-its integers, keyed by its partition.
+(fused); `of_files` reads Parquet inside the Python workers, so that no value crosses from the JVM;
+`of_frame` takes any frame. All sources of a night are one Spark job for any number of columns, and each
+task sends only its integers, keyed by its partition.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -28,15 +30,20 @@ _BATCH_ROWS = 65_536
 Batches = Iterable[pa.RecordBatch]
 
 
+@dataclass(frozen=True)
+class Source:
+    """Rows yet to be counted: `parts` is a frame of what each task will send, in the cells of `counted`, a part of
+    `profile`; `wrong` are the columns that cannot be counted."""
+
+    profile: Profile
+    counted: Profile
+    parts: DataFrame | None
+    wrong: Mapping[str, str]
+
+
 def count(frame: DataFrame, profile: Profile, *, weight: str | None = None) -> Counts:
     """Counts of a frame's rows, one Spark job; a missing or retyped column is a problem, not an error."""
-    types = {field.name: field.dataType.simpleString() for field in frame.schema.fields}
-    wrong = problems(profile, types)
-    wanted = [name for name in profile.columns if name in types and name not in wrong]
-    if not wanted:
-        return zero(profile, wrong)
-    selected = frame.select(*map(quoted, dict.fromkeys([*wanted, *([weight] if weight else [])])))
-    return _collected(selected.mapInArrow(_frame_task(profile, weight), _PART), profile, wrong)
+    return collected([of_frame(frame, profile, weight=weight)])[0]
 
 
 def count_files(
@@ -48,7 +55,31 @@ def count_files(
     tasks: int,
     weight: str | None = None,
 ) -> Counts:
-    """Counts of Parquet files that hold exactly the rows of a slice, read inside `tasks` Python workers.
+    """Counts of Parquet files, one Spark job; see `of_files`."""
+    return collected([of_files(spark, files, profile, types=types, tasks=tasks, weight=weight)])[0]
+
+
+def of_frame(frame: DataFrame, profile: Profile, *, weight: str | None = None) -> Source:
+    """The rows of any frame. Segment columns that it lacks leave its rows in `all` alone."""
+    types = {field.name: field.dataType.simpleString() for field in frame.schema.fields}
+    wrong = problems(profile, types)
+    wanted = [name for name in profile.columns if name in types and name not in wrong]
+    if len(wrong) == len(profile.features):
+        return Source(profile, profile, None, wrong)
+    selected = frame.select(*map(quoted, dict.fromkeys([*wanted, *([weight] if weight else [])])))
+    return Source(profile, profile, selected.mapInArrow(_frame_task(profile, weight), _PART), wrong)
+
+
+def of_files(
+    spark: SparkSession,
+    files: Sequence[str],
+    profile: Profile,
+    *,
+    types: Mapping[str, str],
+    tasks: int,
+    weight: str | None = None,
+) -> Source:
+    """Parquet files that hold exactly the rows of a slice, read inside `tasks` Python workers.
 
     Only for files that are the whole truth: a Delta slice without deletion vectors and column mapping
     qualifies (its `inputFiles`). Paths are local or URIs that pyarrow opens on a worker. `types` are the
@@ -56,15 +87,27 @@ def count_files(
     """
     wrong = problems(profile, types)
     if not files or len(wrong) == len(profile.features):
-        return zero(profile, wrong)
+        return Source(profile, profile, None, wrong)
     sound = profile.only(set(profile.offsets) - set(wrong))
     task = _file_task(sound, list(files), tasks, weight)
-    counts = _collected(spark.range(0, tasks, 1, tasks).mapInArrow(task, _PART), sound, {})
-    return zero(profile, wrong).replaced(counts)
+    return Source(profile, sound, spark.range(0, tasks, 1, tasks).mapInArrow(task, _PART), wrong)
 
 
-def _collected(parts: DataFrame, profile: Profile, wrong: Mapping[str, str]) -> Counts:
-    return merge(profile, [bytes(row["part"]) for row in parts.collect()], problems=wrong)
+def collected(sources: Sequence[Source]) -> list[Counts]:
+    """The counts of each source, all of them in one Spark job."""
+    from pyspark.sql import functions as F
+
+    frames = [s.parts.select(F.lit(i).alias("source"), "part") for i, s in enumerate(sources) if s.parts is not None]
+    parts: list[list[bytes]] = [[] for _ in sources]
+    for row in reduce(lambda one, other: one.unionAll(other), frames).collect() if frames else ():
+        parts[row["source"]].append(bytes(row["part"]))
+    return [_merged_parts(source, sent) for source, sent in zip(sources, parts, strict=True)]
+
+
+def _merged_parts(source: Source, parts: list[bytes]) -> Counts:
+    if source.counted is source.profile:
+        return merge(source.profile, parts, problems=source.wrong)
+    return zero(source.profile, source.wrong).replaced(merge(source.counted, parts))
 
 
 def _frame_task(profile: Profile, weight: str | None) -> Callable[[Batches], Batches]:
@@ -72,7 +115,7 @@ def _frame_task(profile: Profile, weight: str | None) -> Callable[[Batches], Bat
         from pyspark import TaskContext
 
         counter = Counter(profile, weight=weight)
-        for batch in _merged(batches):
+        for batch in _large(batches):
             counter.add(batch)
         context = TaskContext.get()
         yield _part(context.partitionId() if context else 0, counter)
@@ -91,7 +134,7 @@ def _file_task(profile: Profile, files: Sequence[str], tasks: int, weight: str |
     return task
 
 
-def _merged(batches: Batches) -> Batches:
+def _large(batches: Batches) -> Batches:
     """Batches of at least `_BATCH_ROWS` rows but the last: Spark's are small and numpy calls have a price."""
     waiting: list[pa.RecordBatch] = []
     for batch in batches:

@@ -46,7 +46,7 @@ def evaluate(
     history: Iterable[MetricRow] = (),
     cut: float | None = None,
 ) -> Verdicts:
-    """Judge every feature in every segment.
+    """Judge every feature in every segment; labels, which know no segments, over all their rows.
 
     `base` is what to compare with (the profile's own counts unless given). `history` are rows of earlier
     nights of the same subject, version and `against`; other and later ones are ignored, so that a re-run
@@ -72,6 +72,7 @@ def evaluate(
             )
             for segment in segments
             for feature in profile.features
+            if column is None or feature.role != "label"
         ]
         for case, p in zip(cases, _adjusted(cases), strict=True):
             row = metric_row(case, p, night, limits)

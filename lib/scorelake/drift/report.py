@@ -19,9 +19,10 @@ from scorelake.drift import view
 from scorelake.drift.charts import percent
 from scorelake.drift.evaluate import Verdicts
 from scorelake.drift.profile import OVERALL
-from scorelake.drift.rows import WHOLE
+from scorelake.drift.rows import WHOLE, worst_first
 from scorelake.drift.tables import MetricRow
-from scorelake.drift.words import headline
+from scorelake.drift.view import Matured
+from scorelake.drift.words import first_to_look_at, headline
 from scorelake.models.watching import Drift
 
 if TYPE_CHECKING:
@@ -34,17 +35,18 @@ def render(
     verdicts: Verdicts,
     limits: Drift,
     *,
+    others: Sequence[Verdicts] = (),
+    matured: Sequence[Matured] = (),
     history: Sequence[MetricRow] = (),
     links: Mapping[str, str] | None = None,
 ) -> str:
     """The report of a night.
 
-    `history` are earlier rows of drift_metrics of the same subject and version; `links` lead from a feature
-    to its definition (http, https or a relative path).
+    `others` are verdicts of the same night against other periods; `matured` how good earlier scores turned out, oldest
+    first; `history` are earlier rows of drift_metrics of the same subject and version; `links` lead from a feature to
+    its definition (http, https or a relative path).
     """
-    rows = sorted(
-        (row for row in verdicts.metrics if row.segment == OVERALL and row.feature != WHOLE), key=view.worst_first
-    )
+    rows = sorted((row for row in verdicts.metrics if row.segment == OVERALL and row.feature != WHOLE), key=worst_first)
     nights = view.series([*_past(verdicts, history), *rows])
     entries = view.entries(rows, verdicts.bins, nights, limits, links or {})
     page = _template("report.html.j2").render(
@@ -52,12 +54,16 @@ def render(
         whole=verdicts.metrics[-1],
         headline=headline(verdicts.metrics),
         counted=Counter(row.status for row in rows),
-        first=[entry for entry in entries if entry.row.status in ("ERROR", "ALERT", "WARN")][:3],
-        scores=[entry for entry in entries if entry.row.role != "feature"],
+        first=[entry for entry in entries if entry.row in first_to_look_at(verdicts.metrics)],
+        scores=[entry for entry in entries if entry.row.role == "score"],
+        labels=[entry for entry in entries if entry.row.role == "label"],
+        matured=matured,
+        outcomes=view.outcomes(matured),
         entries=entries,
         has_importance=any(row.importance for row in rows),
         heat=view.heat_map([row.feature for row in rows], nights),
         segments=view.segments(verdicts.metrics),
+        others=[view.period(other.metrics) for other in others],
         alerts=view.alerts(verdicts.alerts, verdicts.metrics),
         limits=limits,
         detailed=view.DETAILED,

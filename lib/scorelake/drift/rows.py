@@ -143,12 +143,13 @@ def alert_rows(row: MetricRow, past: Sequence[MetricRow], night: Night, *, n: in
 def whole_row(metrics: Sequence[MetricRow], night: Night) -> MetricRow:
     """The subject as a whole: the worst status and alert of what is not muted, and a PSI weighted by importance.
 
-    A segment too small to judge says nothing about the whole; all rows being too few does.
+    A segment too small to judge, or labels that few rows have yet, say nothing about the whole; all rows being
+    too few does.
     """
-    heard = [row for row in metrics if row.segment == OVERALL or Status(row.status) not in UNCOUNTED]
+    heard = [row for row in metrics if _speaks_for_all(row) or Status(row.status) not in UNCOUNTED]
     loud = [row for row in heard if row.muted_until is None]
     status, level = worst(Status(row.status) for row in loud), _worst_level(loud)
-    overall = [row for row in metrics if row.segment == OVERALL]
+    overall = [row for row in metrics if _speaks_for_all(row)]
     weighed = [(row.importance, row.psi) for row in overall if row.importance and row.psi is not None]
     total = sum(weight for weight, _ in weighed)
     deciding = [row for row in loud if row.status == status]
@@ -173,6 +174,15 @@ def whole_row(metrics: Sequence[MetricRow], night: Night) -> MetricRow:
         muted_until=None,
         mute_reason=None,
     )
+
+
+def worst_first(row: MetricRow) -> tuple[int, float, str]:
+    """Sorts rows by how much they call for a look."""
+    return list(Status).index(Status(row.status)), -(row.psi or 0.0), row.feature
+
+
+def _speaks_for_all(row: MetricRow) -> bool:
+    return row.segment == OVERALL and row.role != "label"
 
 
 _MEASURES = (

@@ -48,7 +48,8 @@ def judge(
     if problem is not None:
         return Verdict(Status.ERROR, "comparable", None, None, problem)
     if comparison.m == 0:
-        return Verdict(Status.NO_DATA, "rows", 0.0, float(limits.min_rows), "no rows tonight")
+        reason = "no label became known tonight" if comparison.feature.role == "label" else "no rows tonight"
+        return Verdict(Status.NO_DATA, "rows", 0.0, float(limits.min_rows), reason)
     size, side = min((comparison.current.size, "tonight"), (comparison.reference.size, "in the reference"))
     if size < limits.min_rows or comparison.distance is None:
         reason = f"{size:,.0f} rows {side}, {limits.min_rows:,} are needed to tell drift from noise"

@@ -41,6 +41,19 @@ class ReferenceRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProfileRow:
+    """monitoring.drift_profiles: references frozen of tables; those of models travel with the model version."""
+
+    subject: Annotated[Text, "the table"]
+    version: Annotated[Text, "the profile's name"]
+    profile_hash: Text
+    first_date: Annotated[Day, "first run date of its rows"]
+    last_date: Day
+    profile: Annotated[Text, "the profile as JSON"]
+    run_id: Text
+
+
+@dataclass(frozen=True, kw_only=True)
 class CountRow:
     """monitoring.drift_counts: rows of a night in each cell; cells without rows are left out in segments."""
 
@@ -166,7 +179,7 @@ class AlertRow:
     run_id: Text
 
 
-Row = ReferenceRow | CountRow | MetricRow | BinRow | AlertRow
+Row = ReferenceRow | ProfileRow | CountRow | MetricRow | BinRow | AlertRow
 
 
 def ddl(row: type[Row]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -12,10 +13,10 @@ from scorelake.drift import charts
 from scorelake.drift.charts import Bar, Point
 from scorelake.drift.labels import RARE
 from scorelake.drift.profile import OVERALL
-from scorelake.drift.rows import WHOLE
+from scorelake.drift.rows import WHOLE, worst_first
 from scorelake.drift.status import Status
 from scorelake.drift.tables import AlertRow, BinRow, MetricRow
-from scorelake.drift.words import changes, figures
+from scorelake.drift.words import changes, figures, headline
 from scorelake.models.watching import Drift
 
 NIGHTS = 90
@@ -36,6 +37,31 @@ class Segment:
     rows: int
     status: Status
     largest: Sequence[MetricRow]
+
+
+@dataclass(frozen=True)
+class Period:
+    """Tonight against a period other than training; `whole` is the row that sums it up."""
+
+    whole: MetricRow
+    headline: str
+    largest: Sequence[MetricRow]
+
+
+@dataclass(frozen=True)
+class Matured:
+    """How good the scores of a night turned out to be: the headline metric of what was served (monitoring.performance).
+
+    `trained` is its value at training, `rows` the scores with a label.
+    """
+
+    score_date: dt.date
+    metric: str
+    value: float
+    low: float | None
+    high: float | None
+    trained: float | None
+    rows: int
 
 
 @dataclass(frozen=True)
@@ -65,10 +91,6 @@ class Entry:
     series: Markup | None
     largest: Sequence[Bar]
     link: str | None
-
-
-def worst_first(row: MetricRow) -> tuple[int, float, str]:
-    return list(Status).index(Status(row.status)), -(row.psi or 0.0), row.feature
 
 
 def _overall(bins: Sequence[BinRow]) -> list[BinRow]:
@@ -167,6 +189,20 @@ def segments(metrics: Sequence[MetricRow]) -> list[Segment]:
         ordered = [row for row in everything if row.status != Status.ERROR] or everything
         found.append(Segment(name, max(row.m for row in ordered), Status(ordered[0].status), ordered[:3]))
     return found
+
+
+def outcomes(matured: Sequence[Matured]) -> Markup | None:
+    """The line of the headline metric; None before the second night with labels."""
+    if len(matured) < 2:
+        return None
+    points = [charts.Outcome(night.score_date, night.value, night.low, night.high) for night in matured[-NIGHTS:]]
+    return charts.outcomes(points, trained=matured[-1].trained)
+
+
+def period(metrics: Sequence[MetricRow]) -> Period:
+    """What moved since a period, as its rows of drift_metrics tell."""
+    rows = [row for row in metrics if row.segment == OVERALL and row.feature != WHOLE and row.psi is not None]
+    return Period(metrics[-1], headline(metrics), sorted(rows, key=worst_first)[:3])
 
 
 def _shift(row: MetricRow) -> float | None:

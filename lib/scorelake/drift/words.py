@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from scorelake.drift.charts import percent
 from scorelake.drift.profile import OVERALL
-from scorelake.drift.rows import WHOLE
+from scorelake.drift.rows import WHOLE, worst_first
+from scorelake.drift.status import UNCOUNTED
 from scorelake.drift.tables import MetricRow
 
 _NOTICEABLE = 0.005
@@ -16,6 +17,7 @@ _NOTICEABLE = 0.005
 def headline(metrics: Sequence[MetricRow]) -> str:
     """The night in one sentence."""
     rows = [row for row in metrics if row.segment == OVERALL and row.feature != WHOLE and row.muted_until is None]
+    rows = [row for row in rows if row.role != "label" or row.status not in UNCOUNTED]
     found = {status: [row for row in rows if row.status == status] for status in {row.status for row in rows}}
     lost = len(found.get("ERROR", []))
     if lost:
@@ -33,6 +35,28 @@ def headline(metrics: Sequence[MetricRow]) -> str:
     largest = sorted((row for row in rows if row.status in ("ALERT", "WARN")), key=lambda row: -(row.psi or 0))[:3]
     names = ", ".join(row.feature for row in largest) + (f" and {moved - 3} more" if moved > 3 else "")
     return f"{moved} of {_columns(len(rows))} moved further than chance explains: {names}."
+
+
+def first_to_look_at(metrics: Sequence[MetricRow]) -> list[MetricRow]:
+    """At most three columns that moved, were lost or cannot be compared, the worst first; nothing that is muted."""
+    rows = [row for row in metrics if row.segment == OVERALL and row.feature != WHOLE and row.muted_until is None]
+    return [row for row in sorted(rows, key=worst_first) if row.status in ("ERROR", "ALERT", "WARN")][:3]
+
+
+def message(metrics: Sequence[MetricRow], report: str) -> dict[str, object]:
+    """What a notification says: the night in a sentence, three things to look at, where the report is. Names of
+    columns and figures over all rows, no value of a row."""
+    whole = metrics[-1]
+    return {
+        "subject": whole.subject,
+        "version": whole.version,
+        "run_date": whole.run_date.isoformat(),
+        "status": whole.status,
+        "alert": whole.firing,
+        "headline": headline(metrics),
+        "first": [f"{row.feature}: {row.reason}" for row in first_to_look_at(metrics)],
+        "report": report,
+    }
 
 
 def changes(row: MetricRow) -> list[str]:

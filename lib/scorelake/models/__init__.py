@@ -24,8 +24,9 @@ from scorelake.models.learning import (
     Task,
     TemporalSplit,
 )
+from scorelake.models.performing import Performance
 from scorelake.models.serving import Canary, Scoring, ScoringLimits
-from scorelake.models.watching import Drift, DriftLimits, DriftOverride, Mute
+from scorelake.models.watching import Drift, DriftLimits, DriftOverride, Mute, Period
 from scorelake.strict_yaml import Definition
 
 
@@ -46,6 +47,7 @@ class Model(Definition):
     promotion: Promotion = Promotion()
     scoring: Scoring = Scoring()
     drift: Drift = Drift()
+    performance: Performance = Performance()
 
     @property
     def headline(self) -> str:
@@ -91,6 +93,8 @@ __all__ = [
     "Model",
     "Mute",
     "NumericSteps",
+    "Performance",
+    "Period",
     "Preprocessing",
     "Promotion",
     "Range",

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import date
-from typing import Any
+from datetime import date, timedelta
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -48,6 +48,39 @@ class DriftLimits(Definition):
         return self
 
 
+class Period(Definition):
+    """Nights that tonight is compared with, besides training: their counts are summed.
+
+    One of `previous: 7` (the seven nights before), `weekdays: 4` (this weekday of the four weeks before) or a window
+    `{from: 2017-06-01, to: 2017-08-31}`, both ends included. Nights without counts add nothing.
+    """
+
+    previous: int | None = Field(default=None, ge=1, le=366)
+    weekdays: int | None = Field(default=None, ge=1, le=52)
+    from_: date | None = Field(default=None, alias="from")
+    to: date | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Period:
+        given = [self.previous is not None, self.weekdays is not None, self.from_ is not None and self.to is not None]
+        if sum(given) != 1 or (self.from_ is None) != (self.to is None):
+            raise ValueError("expected previous, weekdays, or from and to")
+        if self.from_ is not None and self.to is not None and self.to < self.from_:
+            raise ValueError(f"to ({self.to}) is before from ({self.from_})")
+        return self
+
+    def nights(self, run_date: date) -> tuple[date, ...]:
+        """The nights that run date is compared with, oldest first; never itself or a later one."""
+        if self.previous is not None:
+            found = [run_date - timedelta(days=n) for n in range(1, self.previous + 1)]
+        elif self.weekdays is not None:
+            found = [run_date - timedelta(weeks=n) for n in range(1, self.weekdays + 1)]
+        elif self.from_ is not None and self.to is not None:
+            days = (self.to - self.from_).days + 1
+            found = [day for n in range(days) if (day := self.from_ + timedelta(days=n)) < run_date]
+        return tuple(sorted(found))
+
+
 class Drift(DriftLimits):
     """default < model (here) < feature < segment; semantics section 8 and drift.md say what the words mean."""
 
@@ -56,10 +89,21 @@ class Drift(DriftLimits):
     n: int = Field(default=3, ge=1)
     bins: int = Field(default=20, ge=2, description="Cells of a numeric feature.")
     features: dict[str, DriftOverride] = {}
-    segments: dict[str, DriftOverride] = Field(default={}, description="Columns to split by, e.g. region: {}.")
+    segments: dict[str, DriftOverride] = Field(
+        default={},
+        description="Columns of the features to split by, e.g. region: {}. Scores are split by those that are texts.",
+    )
+    against: dict[str, Period] = Field(
+        default={}, description="Periods to compare with besides training, e.g. last_week: {previous: 7}."
+    )
+    on_alert: Literal["report", "fail"] = Field(
+        default="report", description="fail: a night whose drift from training raises an ALERT ends with exit code 4."
+    )
 
     @model_validator(mode="after")
     def _sound(self) -> Drift:
+        if "training" in self.against:
+            raise ValueError("against.training: training is always compared with; choose another name")
         if self.k > self.n:
             raise ValueError(f"k ({self.k}) of n ({self.n}) nights can never be reached")
         for name in self.features:

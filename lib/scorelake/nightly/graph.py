@@ -134,12 +134,12 @@ def scoring_nodes(definitions: Definitions, repo: FeatureRepo) -> list[Node]:
     for name, model in definitions.models.items():
         service = model.feature_service
         features, scores = f"features.{service}", f"scores.{name}"
-        of_features, of_model = repo.definition_hash(service), hashes.model(definitions, name)
-        of_drift = hashes.drift(definitions, name)
+        of_features, of_drift = repo.definition_hash(service), hashes.drift(definitions, name)
+        of_performance = hashes.performance(definitions, name)
         nodes += [
             Node("score_batch", name, scores, (features,), (), of_features),
-            Node("evaluate_scores", name, PERFORMANCE, (model.label,), (scores,), of_model, shared=True),
-            Node("report_drift", name, DRIFT_METRICS, (features, scores), (), of_drift, shared=True),
+            Node("evaluate_scores", name, PERFORMANCE, (model.label,), (scores,), of_performance, shared=True),
+            Node("report_drift", name, DRIFT_METRICS, (features, scores, model.label), (), of_drift, shared=True),
         ]
     return nodes
 
@@ -170,6 +170,14 @@ def tables_written(definitions: Definitions) -> list[str]:
     of_models = [
         f"{prefix}{name}" for name in definitions.models for prefix in ("training.", "scores.", "quarantine.scores_")
     ]
-    monitoring = ["performance", "drift_reference", "drift_counts", "drift_metrics", "drift_bins", "drift_alerts"]
+    monitoring = [
+        "performance",
+        "drift_reference",
+        "drift_profiles",
+        "drift_counts",
+        "drift_metrics",
+        "drift_bins",
+        "drift_alerts",
+    ]
     logs = ["ops.decisions", "ops.runs", "ops.score_runs"]
     return [*tables, *quarantines, *services, *of_models, *(f"monitoring.{name}" for name in monitoring), *logs]

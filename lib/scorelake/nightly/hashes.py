@@ -41,13 +41,19 @@ def split(definitions: Definitions, model: str) -> str:
 
 def model(definitions: Definitions, name: str) -> str:
     """Hash of everything in a model file that shapes the model itself; how it is judged and watched is left out."""
-    judged_after = {"description", "metrics", "promotion", "scoring", "drift"}
+    judged_after = {"description", "metrics", "promotion", "scoring", "drift", "performance"}
     return definition_hash({"model": definitions.models[name].model_dump(mode="json", exclude=judged_after)})
 
 
 def drift(definitions: Definitions, name: str) -> str:
     """Hash of how a model is watched."""
     return definition_hash({"drift": definitions.models[name].drift.model_dump(mode="json")})
+
+
+def performance(definitions: Definitions, name: str) -> str:
+    """Hash of how a model's matured scores are judged."""
+    judged_by = {"performance", "metrics", "task", "seed"}
+    return definition_hash({"performance": definitions.models[name].model_dump(mode="json", include=judged_by)})
 
 
 def combined(*hashes: str) -> str:
