@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.benchmarks import drift, pit, windows
+from tests.benchmarks import drift, pit, scoring, windows
 from tests.benchmarks.harness import Options
 
 if TYPE_CHECKING:
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-@pytest.mark.parametrize("module", [drift, pit, windows], ids=["drift", "pit", "windows"])
+SLOW = pytest.param(scoring, marks=pytest.mark.slow)  # MLflow's own UDF starts a process a task
+
+
+@pytest.mark.parametrize("module", [drift, pit, SLOW, windows], ids=["drift", "pit", "scoring", "windows"])
 def test_both_sides_answer_alike(spark: SparkSession, module: ModuleType) -> None:
     report = module.bench(spark, Options(scale=0.002, rounds=0))
     assert report.answers_equal
