@@ -178,6 +178,12 @@ def test_the_psi_of_the_whole_is_weighted_by_importance(profile: Profile) -> Non
     assert of(verdicts, "*").psi == pytest.approx(expected, rel=1e-12)
 
 
+def test_a_feature_that_harms_the_model_weighs_nothing(profile: Profile) -> None:
+    verdicts = judged(profile, skewed(profile), importance={"x": -0.1, "town": 0.2})
+    assert of(verdicts, "*").psi == of(verdicts, "town").psi
+    assert of(judged(profile, skewed(profile), importance={"x": -0.1}), "*").psi is None
+
+
 def test_a_week_is_the_sum_of_its_nights(profile: Profile) -> None:
     week = [skewed(profile, ones=ones) for ones in (2000, 2400, 2800)]
     pooled = {"x": [], "town": [], "region": []}  # type: dict[str, list[Any]]

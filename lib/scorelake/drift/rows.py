@@ -150,7 +150,8 @@ def whole_row(metrics: Sequence[MetricRow], night: Night) -> MetricRow:
     loud = [row for row in heard if row.muted_until is None]
     status, level = worst(Status(row.status) for row in loud), _worst_level(loud)
     overall = [row for row in metrics if _speaks_for_all(row)]
-    weighed = [(row.importance, row.psi) for row in overall if row.importance and row.psi is not None]
+    # A feature that the model does better without (its importance is below 0) weighs nothing.
+    weighed = [(max(row.importance or 0.0, 0.0), row.psi) for row in overall if row.psi is not None]
     total = sum(weight for weight, _ in weighed)
     deciding = [row for row in loud if row.status == status]
     numbers: dict[str, Any] = dict.fromkeys((*_MEASURES, *_SHARES, *_MOMENTS, *_VERDICT))
