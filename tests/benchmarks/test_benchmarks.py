@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
 
-SLOW = pytest.param(scoring, marks=pytest.mark.slow)  # MLflow's own UDF starts a process a task
+SLOW = pytest.param(scoring, marks=pytest.mark.slow)  # MLflow's own UDF loads the model in every task
 
 
 @pytest.mark.parametrize("module", [drift, pit, SLOW, windows], ids=["drift", "pit", "scoring", "windows"])
