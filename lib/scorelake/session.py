@@ -80,6 +80,13 @@ def _require_utc(spark: SparkSession) -> None:
         raise EnvironmentProblem(f"spark.sql.session.timeZone is {zone}, expected UTC; set it in conf/spark/<env>.conf")
 
 
+def slots(spark: SparkSession) -> int:
+    """How many tasks run at once, as far as the session can tell."""
+    if _is_connect(spark):
+        return int(spark.conf.get("spark.sql.shuffle.partitions") or 1)
+    return spark.sparkContext.defaultParallelism
+
+
 # ------------------------------------------------------------------ cancelling
 
 
@@ -104,10 +111,3 @@ def cancel_tagged(spark: SparkSession, name: str) -> None:
 
 def _is_connect(spark: SparkSession) -> bool:
     return type(spark).__module__.startswith("pyspark.sql.connect")
-
-
-def slots(spark: SparkSession) -> int:
-    """How many tasks run at once, as far as the session can tell."""
-    if _is_connect(spark):
-        return int(spark.conf.get("spark.sql.shuffle.partitions") or 1)
-    return spark.sparkContext.defaultParallelism
