@@ -3,6 +3,8 @@
 Reads   silver.*, gold.*, the feature repo
 Writes  features.<service>, the slices of the given run dates; a re-run replaces them
 
+The share of nulls of each feature is noted with the step in `ops.runs`.
+
     ./spark-submit.sh build_features --env local --run-date 2017-11-26
     ./spark-submit.sh build_features --env local --from 2017-11-01 --to 2017-11-30 --only lapse_v1
 
@@ -11,6 +13,7 @@ Values are those visible at D+1 00:00. The same engine answers for training, so 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from jobs import _as_of, _inputs
@@ -26,6 +29,7 @@ from scorelake.nightly.graph import Node
 from scorelake.runs import Outcome
 from scorelake.settings import Settings
 from scorelake.stores.lake import Lake, Mark, columns_of
+from scorelake.tables import quoted
 from scorelake.transform import gold, views
 
 if TYPE_CHECKING:
@@ -72,7 +76,21 @@ def _build(lake: Lake, definitions: Definitions, repo: FeatureRepo, node: Node, 
         )
         lake.create(node.table, columns_of(rows), partitioned_by=["run_date"], comment=f"Features of {node.subject}.")
         mark = Mark(runs.run_id(), STEP, tuple(dates), node.definition_hash, inputs)
-        return Outcome({node.table: lake.replace_slices(rows, node.table, mark).rows})
+        written = lake.replace_slices(rows, node.table, mark).rows
+    features = [name for _, name in repo.request(node.subject).asked]
+    return Outcome(
+        {node.table: written}, notes=(_null_rates(lake.read_slices(node.table, dates), node.table, features),)
+    )
+
+
+def _null_rates(rows: DataFrame, table: str, features: Sequence[str]) -> str:
+    """One line for the log of the run: which features are null, and in which share of the rows."""
+    from pyspark.sql import functions as F
+
+    is_null = {name: F.col(quoted(name)).isNull().cast("int") for name in features}
+    rates = rows.agg(*(F.avg(flag).alias(name) for name, flag in is_null.items())).collect()[0].asDict()  # one row
+    found = ", ".join(f"{name} {rate:.2%}" for name, rate in rates.items() if rate)
+    return f"{table}: null rates: {found or 'no feature is null'}"
 
 
 def _populations(lake: Lake, query: str, dates: RunDates, at: At) -> DataFrame:
