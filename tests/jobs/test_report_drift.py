@@ -174,7 +174,7 @@ def test_bi_reads_the_tables_without_spark(world: World) -> None:
     found = duckdb.sql("""
         SELECT m.psi, sum(b.term), sum(b.share), sum(b.share_reference)
         FROM metrics m JOIN bins b USING (subject, version, run_date, against, segment, feature)
-        WHERE feature = 'flow' AND run_date = DATE '2024-03-03' GROUP BY m.psi
+        WHERE feature = 'flow' AND run_date = DATE '2024-03-03' AND against = 'training' GROUP BY m.psi
     """).fetchall()
     [(psi, terms, share, share_reference)] = found
     assert terms == pytest.approx(psi, rel=1e-12)
