@@ -26,10 +26,12 @@ Scorelake: nightly features, scores and drift reports on Spark and Delta, from a
   ./spark-submit.sh bench NAME [--scale S]               compare with the alternatives; ends with one JSON line
   ./spark-submit.sh notebook                             JupyterLab on notebooks/
   ./spark-submit.sh shell                                Python with a session, `spark`
+  ./spark-submit.sh package [--to DIR]                   zips, wheel and launcher for other platforms, in dist/
   ./spark-submit.sh doctor [--quick]                     what is wrong with this machine, and the fix
 
-ENV is `local`, this machine, or an environment of your own; its first use installs what is needed in .venv
-(two to three minutes, once). Exit codes: 0 done, 1 failed, 2 wrong call or set-up, 3 an input is not there yet,
+ENV is `local`, this machine, or an environment of your own, here or on a platform (`cluster`, `dataproc`,
+`databricks`; --dry-run shows how it would be submitted). The first use installs what is needed in .venv (two to
+three minutes, once). Exit codes: 0 done, 1 failed, 2 wrong call or set-up, 3 an input is not there yet,
 4 a gate said no.
 
 Jobs:
@@ -37,7 +39,7 @@ TEXT
   local file name line
   for file in "$root"/jobs/[a-z]*.py; do
     name=$(basename "$file" .py)
-    case $name in check | demo | doctor | test_definitions) continue ;; esac # words, explained above
+    case $name in check | demo | doctor | package | test_definitions) continue ;; esac # words, explained above
     IFS= read -r line <"$file" || true
     line=${line#\"\"\"}
     printf '  %-22s %s\n' "$name" "${line%\"\"\"}"
@@ -266,17 +268,19 @@ use_spark_of() {
 # Python drives and starts spark-submit itself (pyspark does, with PYSPARK_SUBMIT_ARGS): were spark-submit first,
 # the job would have no terminal, and a SIGTERM would end the JVM and leave Python running.
 run_job() {
-  local job=$1 environment status=0
+  local job=$1 environment status=0 callers_ip=${SPARK_LOCAL_IP-}
   shift
   environment=$(option --env "$@")
-  case $environment in
-    dataproc | databricks) fail "submission to $environment comes with a later release; --env local runs here" ;;
-  esac
   enter_environment
   "$python" -m scorelake.cli validate "$job" "$@" || status=$?
   case $status in
     0) ;;
     100) exit 0 ;; # answered: it was a call for help
+    101)           # its environment lies on a platform, from which this machine's loopback cannot be reached
+      SPARK_LOCAL_IP=$callers_ip
+      [[ -n $callers_ip ]] || unset SPARK_LOCAL_IP
+      exec "$python" -m jobs._submit "$job" "$@"
+      ;;
     *) exit "$status" ;;
   esac
   use_spark_of "$environment" "$(option --conf-dir "$@")"
@@ -330,6 +334,10 @@ main() {
     check)
       enter_environment
       exec "$python" -m jobs.check "$@"
+      ;;
+    package)
+      enter_environment
+      exec "$python" -m jobs.package --env local "$@"
       ;;
     doctor)
       enter_environment

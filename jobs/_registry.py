@@ -29,6 +29,8 @@ def connect(settings: Settings) -> ModelRegistry:
         registry_uri=settings.mlflow.registry_uri,
         artifact_root=settings.mlflow.artifact_root,
         allow_pickle=settings.mlflow.allow_pickle,
+        registry_schema=settings.mlflow.registry_schema,
+        experiment_folder=settings.mlflow.experiment_folder,
     )
 
 

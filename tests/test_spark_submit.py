@@ -63,7 +63,7 @@ def test_help_answers_within_a_second_and_before_any_setup(words: tuple[str, ...
     assert result.returncode == 0
     assert time.monotonic() - started < 1
     assert not bare.venv.exists()
-    for word in ("demo", "test", "bench NAME", "check", "notebook", "shell", "doctor"):
+    for word in ("demo", "test", "bench NAME", "check", "notebook", "shell", "package", "doctor"):
         assert f"./spark-submit.sh {word}" in result.stdout
     assert "probe                  Say what a job sees.\n" in result.stdout
 
@@ -74,8 +74,6 @@ def test_help_answers_within_a_second_and_before_any_setup(words: tuple[str, ...
         (("ingest_bronce",), "no job or word 'ingest_bronce'"),
         (("../jobs/probe",), "no job or word '../jobs/probe'"),
         (("bench", "nonesuch"), "no benchmark 'nonesuch'"),
-        (("probe", "--env", "dataproc"), "submission to dataproc comes with a later release"),
-        (("probe", "--env=databricks"), "submission to databricks comes with a later release"),
     ],
 )
 def test_a_call_that_cannot_be_answered_here_exits_2_before_any_setup(
@@ -191,6 +189,29 @@ def test_environment_without_properties_exits_2_and_says_which_file_is_expected(
     assert result.returncode == 2
     assert "expected" in result.stderr
     assert "conf/spark/staging.conf" in result.stderr
+
+
+def test_call_for_a_platform_is_shown_with_its_package_and_the_job_never_starts(checkout: Checkout) -> None:
+    own = checkout.path / "own"
+    (own / "spark").mkdir(parents=True)
+    (own / "base.yaml").write_text("local: {home: ${env:PLACE}}\nfeature_repo: .\n")
+    (own / "ours.yaml").write_text("deploy: {platform: cluster, master: spark://master:7077}\n")
+    (own / "feature_store.yaml").touch()
+    shutil.copy(ROOT / "conf/spark/cluster.conf", own / "spark/ours.conf")
+    for name in ("pyproject.toml", "README.md", "LICENSE", "jobs/_submit.py"):
+        shutil.copy(ROOT / name, checkout.path / name)
+    checkout.environment["PLACE"] = "/shared/a place"
+
+    result = checkout.run("probe", "--env", "ours", "--conf-dir", str(own), "--note", "two words", "--dry-run")
+
+    (line,) = result.stdout.splitlines()
+    command = shlex.split(line)
+    assert command[:3] == ["spark-submit", "--master", "spark://master:7077"]
+    launcher = command.index(f"{checkout.path}/dist/run.py")
+    assert command[launcher + 1 :] == [
+        *("--export", "PLACE=/shared/a place", "probe", "--env", "ours", "--note", "two words"),
+    ]
+    assert (checkout.path / "dist/definitions.zip").is_file()
 
 
 def test_sessions_of_our_own_tune_spark_as_local_conf_does() -> None:

@@ -34,6 +34,8 @@ ALL: Names = None
 JOBS = Path(__file__).resolve().parents[2] / "jobs"
 HANDLED = 100
 """Exit status of `validate` when the call is already answered (help was shown): nothing is left to run."""
+SUBMIT = 101
+"""Exit status of `validate` when the call is right and its environment lies on a platform."""
 
 CANCELLED = 143
 """Exit status after a SIGTERM, as shells count it."""
@@ -83,6 +85,8 @@ def parse_call(job: JobDescription, arguments: Sequence[str]) -> Call:
         given.pop("set"),
         Path(repo) if (repo := given.pop("feature_repo")) else None,
     )
+    if given.pop("dry_run") and settings.deploy.platform == "here":
+        raise UsageError(f"--dry-run shows how a job is submitted to a platform; environment {settings.env} is here")
     only = given.pop("only")
     names: Names = frozenset(only.split(",")) if only else ALL
     dates = _dates(given.pop("run_date"), given.pop("from_date"), given.pop("to_date")) if job.dates else None
@@ -107,6 +111,7 @@ def _parser(job: JobDescription) -> argparse.ArgumentParser:
     )
     parser.add_argument("--feature-repo", help="folder of Feast objects (default: the setting feature_repo)")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=c", help="override one setting")
+    parser.add_argument("--dry-run", action="store_true", help="show how the job would be submitted to its platform")
     types: dict[str, Callable[[str], Any]] = {"int": int, "float": float, "date": _date, "str": str}
     for flag, rules in job.options.items():
         keywords = {**rules, "type": types[rules["type"]]} if "type" in rules else dict(rules)
@@ -183,7 +188,7 @@ def _run_job(run: Callable[..., runs.Outcome]) -> int:
     try:
         outcome = call_job(run, spark, call)
     finally:
-        spark.stop()
+        session.stop(spark)
     for line in outcome.lines():
         print(line)
     print(f"{job.name} ended with exit code {outcome.exit_code} after {time.monotonic() - started:.0f} s")
@@ -207,17 +212,17 @@ def prepare(settings: Settings) -> None:
 
 
 def validate(arguments: Sequence[str]) -> int:
-    """Check a call in plain Python: 0 go on, HANDLED help was shown, 2 wrong."""
+    """Check a call in plain Python: 0 run it here, SUBMIT it elsewhere, HANDLED help was shown, 2 wrong."""
     name, *rest = arguments or [""]
     path = JOBS / f"{name}.py"
     if name.startswith("_") or not path.is_file():
         known = ", ".join(sorted(p.stem for p in JOBS.glob("*.py") if not p.stem.startswith("_")))
         raise UsageError(f"no job {name!r}; jobs: {known}")
     try:
-        parse_call(describe(path), rest)
+        call = parse_call(describe(path), rest)
     except SystemExit:
         return HANDLED
-    return 0
+    return 0 if call.settings.deploy.platform == "here" else SUBMIT
 
 
 if __name__ == "__main__":

@@ -73,6 +73,12 @@ def start(app_name: str, *, master: str | None = None, conf: Mapping[str, str] |
     return spark
 
 
+def stop(spark: SparkSession) -> None:
+    """End the session, unless the platform lent it: Databricks takes a stopped session for a failed job."""
+    if "DATABRICKS_RUNTIME_VERSION" not in os.environ:
+        spark.stop()
+
+
 def _require_utc(spark: SparkSession) -> None:
     """Refuse a JVM outside UTC: java.util.Date conversions in sources would shift values."""
     zone = spark.conf.get("spark.sql.session.timeZone")

@@ -45,6 +45,12 @@ class LandingSettings(Definition):
 class MlflowSettings(Definition):
     tracking_uri: str = ""
     registry_uri: str | None = None
+    registry_schema: str = Field(
+        default="", description="What stands before the names of models: <catalog>.<schema> in Unity Catalog."
+    )
+    experiment_folder: str = Field(
+        default="", description="What stands before the names of experiments: a workspace folder on Databricks."
+    )
     artifact_root: str | None = None
     allow_pickle: bool = Field(default=False, description="Load models that need pickle; it can run any code.")
 
@@ -68,6 +74,16 @@ class ReportSettings(Definition):
     definition_link: str = Field(
         default="", description="Where a column's definition is read, e.g. https://git.example.com/search?q={feature}."
     )
+
+
+class DeploySettings(Definition):
+    """Where `./spark-submit.sh JOB --env ENV` runs the jobs of this environment."""
+
+    platform: Literal["here", "cluster", "dataproc", "databricks"] = Field(
+        default="here", description="This machine; a Spark cluster of your own; Dataproc batches; a Databricks bundle."
+    )
+    master: str = Field(default="", description="With `cluster`: its master, such as spark://host:7077.")
+    target: str = Field(default="dev", description="With `databricks`: target of the bundle.")
 
 
 class Limits(Definition):
@@ -98,6 +114,7 @@ class Settings(Definition):
     env: str
     conf_dir: Path
     feature_repo: Path = Path("../feature_repo")
+    deploy: DeploySettings = DeploySettings()
     local: LocalSettings = LocalSettings()
     lake: LakeSettings = LakeSettings()
     landing: LandingSettings = LandingSettings()
@@ -125,6 +142,8 @@ class Settings(Definition):
         missing = [name for name, value in places.items() if not value]
         if missing:
             raise ValueError(f"not set, and there is no local.home to derive them from: {', '.join(missing)}")
+        if self.deploy.platform == "cluster" and not self.deploy.master:
+            raise ValueError("deploy.platform is cluster, so deploy.master must name its master")
         return self
 
     def exported(self) -> dict[str, str]:
@@ -158,6 +177,13 @@ def load_settings(
         data["feature_repo"] = str(feature_repo.resolve())
     document = Document(specific.path, _interpolated(data, specific), {**base.lines, **specific.lines})
     return parse(Settings, _with_places(document, conf_dir), env=env, conf_dir=conf_dir)
+
+
+def variables(conf_dir: Path, env: str) -> dict[str, str]:
+    """The environment variables that the settings files name and this process has: they go along with a job."""
+    texts = [(conf_dir / f"{name}.yaml").read_text(encoding="utf-8") for name in ("base", env)]
+    names = sorted({match[1] for text in texts for match in _INTERPOLATION.finditer(text)})
+    return {name: os.environ[name] for name in names if name in os.environ}
 
 
 def _merged(low: Mapping[str, Any], high: Mapping[str, Any]) -> dict[str, Any]:
@@ -250,4 +276,4 @@ def resolve_secret(reference: str) -> str:
     raise ConfigError("a secret must be a reference: env:NAME, file:PATH, databricks:scope/key or gcp-secret:NAME")
 
 
-__all__ = ["Finding", "Settings", "load_settings", "resolve_secret"]
+__all__ = ["Finding", "Settings", "load_settings", "resolve_secret", "variables"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,20 @@ def test_champion_moves_by_number_and_the_former_one_is_recorded(registry: Model
     ]
     with pytest.raises(MissingInput, match="has no version 9"):
         registry.promote("promoted", "9")
+
+
+def test_names_in_the_registry_and_of_experiments_may_have_a_prefix(
+    registry: ModelRegistry, booster: Fitted, tmp_path: Path
+) -> None:
+    prefixed = replace(registry, registry_schema="prod.models", experiment_folder="/Shared/scorelake/")
+    version = prefixed.register("churn", bundle(booster), record())
+    prefixed.promote("churn", version)
+    assert prefixed.resolve("churn", "champion", tmp_path).version == version
+    assert [v.version for v in prefixed.history("churn")] == [version]
+    assert prefixed.find("churn", {"definition_hash": "abc"}) == version
+    assert registry.version_of("churn", "champion") is None
+    assert registry.version_of("prod.models.churn", "champion") == version
+    assert registry.client.get_experiment_by_name("/Shared/scorelake/churn") is not None
 
 
 def test_missing_champion_says_what_to_run(registry: ModelRegistry, tmp_path: Path) -> None:

@@ -36,6 +36,8 @@ class ModelRegistry:
     tracking_uri: str
     artifact_root: str | None
     allow_pickle: bool
+    registry_schema: str = ""
+    experiment_folder: str = ""
 
     def register(self, name: str, bundle: Bundle, record: Record) -> str:
         """The new version's number, alias `challenger`. A failure leaves a FAILED run and no version."""
@@ -53,7 +55,7 @@ class ModelRegistry:
             self.client.set_terminated(run_id, "FAILED")
             raise
         self.client.set_terminated(run_id, "FINISHED")
-        self.client.set_registered_model_alias(name, CHALLENGER, version)
+        self.client.set_registered_model_alias(self._registered_name(name), CHALLENGER, version)
         return version
 
     def resolve(self, name: str, alias: str, folder: Path) -> Pinned:
@@ -91,7 +93,7 @@ class ModelRegistry:
         from mlflow.exceptions import MlflowException
 
         try:
-            return str(self.client.get_model_version_by_alias(name, alias).version)
+            return str(self.client.get_model_version_by_alias(self._registered_name(name), alias).version)
         except MlflowException as error:
             if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                 return None
@@ -99,7 +101,7 @@ class ModelRegistry:
 
     def find(self, name: str, tags: Mapping[str, str]) -> str | None:
         """The newest version that carries all of `tags`; None when there is none."""
-        versions = self.client.search_model_versions(f"name = '{name}'", max_results=10_000)
+        versions = self.client.search_model_versions(f"name = '{self._registered_name(name)}'", max_results=10_000)
         found = [int(v.version) for v in versions if tags.items() <= v.tags.items()]
         return str(max(found)) if found else None
 
@@ -113,8 +115,8 @@ class ModelRegistry:
         self._version(name, version)
         former = self.version_of(name, CHAMPION)
         if former != version:
-            self.client.set_model_version_tag(name, version, _FORMER, former or "")
-            self.client.set_registered_model_alias(name, CHAMPION, version)
+            self.client.set_model_version_tag(self._registered_name(name), version, _FORMER, former or "")
+            self.client.set_registered_model_alias(self._registered_name(name), CHAMPION, version)
         return former
 
     def rollback(self, name: str, reason: str) -> tuple[str, str]:
@@ -139,7 +141,7 @@ class ModelRegistry:
         aliases: dict[str, list[str]] = {}
         for alias, version in self._registered(name).items():
             aliases.setdefault(str(version), []).append(alias)
-        found = self.client.search_model_versions(f"name = '{name}'", max_results=10_000)
+        found = self.client.search_model_versions(f"name = '{self._registered_name(name)}'", max_results=10_000)
         versions = [
             Version(
                 str(v.version),
@@ -154,11 +156,15 @@ class ModelRegistry:
 
     # -------------------------------------------------------------- below: one MLflow call each
 
+    def _registered_name(self, name: str) -> str:
+        """The model's name in the registry; Unity Catalog asks for three parts."""
+        return f"{self.registry_schema}.{name}" if self.registry_schema else name
+
     def _registered(self, name: str) -> dict[str, str]:
         from mlflow.exceptions import MlflowException
 
         try:
-            return dict(self.client.get_registered_model(name).aliases)
+            return dict(self.client.get_registered_model(self._registered_name(name)).aliases)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return {}
@@ -168,7 +174,7 @@ class ModelRegistry:
         from mlflow.exceptions import MlflowException
 
         try:
-            return self.client.get_model_version(name, version)
+            return self.client.get_model_version(self._registered_name(name), version)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 raise MissingInput(f"model {name} has no version {version}") from error
@@ -177,16 +183,18 @@ class ModelRegistry:
     def _experiment(self, name: str) -> str:
         from mlflow.exceptions import MlflowException
 
-        found = self.client.get_experiment_by_name(name)
+        folder = f"{self.experiment_folder.rstrip('/')}/" if self.experiment_folder else ""
+        experiment = f"{folder}{name}"
+        found = self.client.get_experiment_by_name(experiment)
         if found is not None:
             return str(found.experiment_id)
         place = None if self.artifact_root is None else f"{self.artifact_root.rstrip('/')}/{name}"
         try:
-            return str(self.client.create_experiment(name, artifact_location=place))
+            return str(self.client.create_experiment(experiment, artifact_location=place))
         except MlflowException as error:
-            again = self.client.get_experiment_by_name(name)  # another process was first
+            again = self.client.get_experiment_by_name(experiment)  # another process was first
             if again is None:
-                raise ScorelakeError(f"cannot create the MLflow experiment {name}: {error}") from error
+                raise ScorelakeError(f"cannot create the MLflow experiment {experiment}: {error}") from error
             return str(again.experiment_id)
 
     def _log(self, run_id: str, record: Record) -> None:
@@ -210,12 +218,12 @@ class ModelRegistry:
         self.client.log_model_artifacts(logged.model_id, str(folder))
         self.client.finalize_logged_model(logged.model_id, "READY")
         try:
-            self.client.create_registered_model(name)
+            self.client.create_registered_model(self._registered_name(name))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
         version = self.client.create_model_version(
-            name,
+            self._registered_name(name),
             logged.artifact_location,
             run_id,
             tags=dict(tags),
@@ -251,8 +259,13 @@ def connect(
     registry_uri: str | None = None,
     artifact_root: str | None = None,
     allow_pickle: bool = False,
+    registry_schema: str = "",
+    experiment_folder: str = "",
 ) -> ModelRegistry:
-    """The registry at `tracking_uri`; a fresh SQLite file gets its tables. ScorelakeError when it does not answer."""
+    """The registry at `tracking_uri`; a fresh SQLite file gets its tables. ScorelakeError when it does not answer.
+
+    `registry_schema` and `experiment_folder` stand before the names of models and of experiments.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "3")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
@@ -265,7 +278,7 @@ def connect(
             client.search_registered_models(max_results=1)
     except Exception as error:
         raise ScorelakeError(f"MLflow at {_shown(tracking_uri)} does not answer ({type(error).__name__})") from error
-    return ModelRegistry(client, tracking_uri, artifact_root, allow_pickle)
+    return ModelRegistry(client, tracking_uri, artifact_root, allow_pickle, registry_schema, experiment_folder)
 
 
 @contextmanager

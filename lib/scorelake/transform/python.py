@@ -6,6 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from scorelake.errors import ConfigError, Finding
@@ -26,10 +27,7 @@ def load(conf_dir: Path, reference: str) -> Callable[..., Any]:
     """The function itself. Its folder joins sys.path, so that modules beside it can be imported."""
     path = source_of(conf_dir, reference)
     module_name, _, function_name = reference.partition(":")
-    folder = str(conf_dir / "python")
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    function = getattr(importlib.import_module(module_name), function_name, None)
+    function = getattr(_imported(path.parents[module_name.count(".")], module_name), function_name, None)
     if not callable(function):
         raise ConfigError([Finding(str(path), 0, f"has no function {function_name}")])
     return function  # type: ignore[no-any-return]
@@ -39,6 +37,18 @@ def import_all(conf_dir: Path) -> None:
     """Import every module of the folder, so that classes which register themselves (expectations) are known."""
     folder = conf_dir / "python"
     for path in sorted(folder.glob("*.py")):
-        if str(folder) not in sys.path:
-            sys.path.insert(0, str(folder))
-        importlib.import_module(path.stem)
+        _imported(folder, path.stem)
+
+
+def _imported(folder: Path, name: str) -> ModuleType:
+    """The module; what it and its neighbours define travels to workers by value, since they have no such folder."""
+    from pyspark import cloudpickle
+
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    module = importlib.import_module(name)
+    for known in list(sys.modules.values()):
+        file = getattr(known, "__file__", None)
+        if file is not None and Path(file).is_relative_to(folder):
+            cloudpickle.register_pickle_by_value(known)  # type: ignore[no-untyped-call]
+    return module
