@@ -77,7 +77,8 @@ def test_a_newer_wheel_takes_the_place_of_the_older_one(shipped: Package, tmp_pa
 
 
 def test_workers_import_the_code_from_its_zip(shipped: Package, tmp_path: Path) -> None:
-    program = "import scorelake.features.asof, scorelake.scoring.score, jobs; print(scorelake.__file__, jobs.__file__, sep=chr(10))"
+    modules = "scorelake.features.asof, scorelake.scoring.score, jobs"
+    program = f"import {modules}\nfor module in (scorelake, jobs): print(module.__file__)"
     done = python(tmp_path, "-c", program, PYTHONPATH=str(shipped.zips[0]))
     assert done.stdout.splitlines() == [f"{shipped.zips[0]}/{name}/__init__.py" for name in ("scorelake", "jobs")], (
         done.stderr
