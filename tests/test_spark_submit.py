@@ -194,7 +194,7 @@ def test_environment_without_properties_exits_2_and_says_which_file_is_expected(
 def test_call_for_a_platform_is_shown_with_its_package_and_the_job_never_starts(checkout: Checkout) -> None:
     own = checkout.path / "own"
     (own / "spark").mkdir(parents=True)
-    (own / "base.yaml").write_text("local: {home: ${env:PLACE}}\nfeature_repo: .\n")
+    (own / "base.yaml").write_text("local:\n  home: ${env:PLACE}\nfeature_repo: .\n")
     (own / "ours.yaml").write_text("deploy: {platform: cluster, master: spark://master:7077}\n")
     (own / "feature_store.yaml").touch()
     shutil.copy(ROOT / "conf/spark/cluster.conf", own / "spark/ours.conf")
