@@ -130,10 +130,10 @@ class ModelRegistry:
         if leaving is None or not returning:
             raise MissingInput(f"model {name} has no former champion to return to; promote another version")
         self._version(name, returning)
-        self.client.set_model_version_tag(name, leaving, _ROLLED_BACK, reason)
+        self.client.set_model_version_tag(self._registered_name(name), leaving, _ROLLED_BACK, reason)
         if self.version_of(name, CHALLENGER) == leaving:
-            self.client.delete_registered_model_alias(name, CHALLENGER)
-        self.client.set_registered_model_alias(name, CHAMPION, returning)
+            self.client.delete_registered_model_alias(self._registered_name(name), CHALLENGER)
+        self.client.set_registered_model_alias(self._registered_name(name), CHAMPION, returning)
         return leaving, returning
 
     def history(self, name: str) -> list[Version]:
