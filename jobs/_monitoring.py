@@ -14,7 +14,8 @@ from scorelake.drift.rows import TRAINING, WHOLE
 from scorelake.drift.tables import AlertRow, BinRow, CountRow, MetricRow, ProfileRow, ReferenceRow
 from scorelake.drift.view import Matured
 from scorelake.nightly.graph import DRIFT_METRICS, PERFORMANCE
-from scorelake.stores.lake import Mark, columns_of
+from scorelake.stores.lake import columns_of
+from scorelake.stores.marks import Mark
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

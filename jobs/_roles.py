@@ -13,10 +13,10 @@ from jobs import _registry
 from scorelake.errors import ContractBroken, MissingInput, ModelRefused
 from scorelake.scoring import arms, proof
 from scorelake.scoring.contract import require_types
+from scorelake.scoring.members import Member
 from scorelake.scoring.package import loaded, pack, predictor
 from scorelake.scoring.publish import Role
 from scorelake.scoring.rows import FileRows, FrameRows, SliceFile
-from scorelake.scoring.score import Member
 from scorelake.stores.slice_files import plain_files
 from scorelake.tables import SLICE_COLUMN
 

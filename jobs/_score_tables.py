@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from scorelake.models import Scoring, ScoringLimits
     from scorelake.scoring.publish import Published
-    from scorelake.stores.lake import Lake, Mark
+    from scorelake.stores.lake import Lake
+    from scorelake.stores.marks import Mark
 
 NULLS = "nulls"
 RESTATING = "score_batch restated"

@@ -15,7 +15,8 @@ from scorelake.quality import gate, results, rules
 from scorelake.quality.gate import Subject
 from scorelake.runs import Outcome
 from scorelake.stores import ops, reports
-from scorelake.stores.lake import Mark, columns_of
+from scorelake.stores.lake import columns_of
+from scorelake.stores.marks import Mark
 from scorelake.tables import Silver
 from scorelake.transform import figures, python, silver
 

@@ -28,7 +28,8 @@ from scorelake.nightly import graph
 from scorelake.nightly.graph import Node
 from scorelake.runs import Outcome
 from scorelake.settings import Settings
-from scorelake.stores.lake import Lake, Mark, columns_of
+from scorelake.stores.lake import Lake, columns_of
+from scorelake.stores.marks import Mark
 from scorelake.tables import quoted
 from scorelake.transform import gold, views
 

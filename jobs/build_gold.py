@@ -27,7 +27,8 @@ from scorelake.quality import gate
 from scorelake.runs import Outcome
 from scorelake.settings import Settings
 from scorelake.stores import ops
-from scorelake.stores.lake import Lake, Mark, columns_of, slices
+from scorelake.stores.lake import Lake, columns_of, slices
+from scorelake.stores.marks import Mark
 from scorelake.transform import gold, python
 
 if TYPE_CHECKING:

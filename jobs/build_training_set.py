@@ -25,7 +25,8 @@ from scorelake.feature_store import retrieve
 from scorelake.nightly import graph
 from scorelake.runs import Outcome
 from scorelake.settings import Settings
-from scorelake.stores.lake import Lake, Mark, columns_of
+from scorelake.stores.lake import Lake, columns_of
+from scorelake.stores.marks import Mark
 from scorelake.training import splits
 
 if TYPE_CHECKING:

@@ -36,7 +36,8 @@ from scorelake.scoring.figures import CHAMPION, EVERYBODY, MEASURED, SERVED
 from scorelake.scoring.summary import Row
 from scorelake.settings import Settings
 from scorelake.stores import ops
-from scorelake.stores.lake import Lake, Mark, slices
+from scorelake.stores.lake import Lake, slices
+from scorelake.stores.marks import Mark
 from scorelake.tables import Column, quoted
 
 if TYPE_CHECKING:

@@ -27,7 +27,8 @@ from scorelake.ingest.jdbc import Connection
 from scorelake.nightly import hashes
 from scorelake.runs import Outcome
 from scorelake.settings import Settings, resolve_secret
-from scorelake.stores.lake import Lake, Mark, columns_of
+from scorelake.stores.lake import Lake, columns_of
+from scorelake.stores.marks import Mark
 from scorelake.tables import Bronze, FileSource, JdbcSource
 
 if TYPE_CHECKING:

@@ -42,7 +42,8 @@ from scorelake.nightly.graph import DRIFT_METRICS
 from scorelake.runs import Outcome
 from scorelake.settings import Settings
 from scorelake.stores import notifier, ops, reports
-from scorelake.stores.lake import Lake, Mark
+from scorelake.stores.lake import Lake
+from scorelake.stores.marks import Mark
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

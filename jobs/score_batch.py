@@ -35,11 +35,13 @@ from scorelake.feature_store import definitions as feature_definitions
 from scorelake.nightly import graph
 from scorelake.runs import Outcome
 from scorelake.scoring import arms, nulls
+from scorelake.scoring.members import Observed
 from scorelake.scoring.publish import Published
-from scorelake.scoring.score import Observed, score
+from scorelake.scoring.score import score
 from scorelake.settings import Settings
 from scorelake.stores import ops
-from scorelake.stores.lake import Lake, Mark
+from scorelake.stores.lake import Lake
+from scorelake.stores.marks import Mark
 from scorelake.stores.model_registry import CHAMPION
 from scorelake.tables import SLICE_COLUMN
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from scorelake.nightly.graph import Node
     from scorelake.settings import Settings
-    from scorelake.stores.lake import Commit
+    from scorelake.stores.marks import Commit
 
 OPTIONS = {"--stale-after": {"metavar": "AGE", "help": "such as 26h or 90m; exit code 3 when scores are older"}}
 DATES = False

@@ -13,7 +13,8 @@ import pytest
 from scorelake.feature_store import definitions
 from scorelake.feature_store.contracts import contract_of
 from scorelake.settings import Settings, load_settings
-from scorelake.stores.lake import Lake, Mark
+from scorelake.stores.lake import Lake
+from scorelake.stores.marks import Mark
 from scorelake.tables import Column
 
 if TYPE_CHECKING:

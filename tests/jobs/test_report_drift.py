@@ -22,7 +22,8 @@ from scorelake.dates import RunDates
 from scorelake.errors import MissingInput, UsageError
 from scorelake.models import Drift, Period
 from scorelake.settings import NotifySettings, Settings
-from scorelake.stores.lake import Lake, Mark
+from scorelake.stores.lake import Lake
+from scorelake.stores.marks import Mark
 from scorelake.tables import Column
 from tests.shop.night import settings_in
 

@@ -23,7 +23,8 @@ from scorelake.errors import ContractBroken, MissingInput, ModelRefused, UsageEr
 from scorelake.feature_store import definitions as feature_definitions
 from scorelake.nightly import graph
 from scorelake.settings import Settings, load_settings
-from scorelake.stores.lake import Lake, Mark, columns_of
+from scorelake.stores.lake import Lake, columns_of
+from scorelake.stores.marks import Mark
 from scorelake.stores.model_files import Bundle, Column, Replay
 from scorelake.stores.model_versions import Record
 from scorelake.training import train

@@ -7,7 +7,7 @@ from datetime import date
 from scorelake.dates import RunDates
 from scorelake.nightly.freshness import Marks, ranges, reasons
 from scorelake.nightly.graph import Node
-from scorelake.stores.lake import Mark
+from scorelake.stores.marks import Mark
 
 D1, D2, D3 = date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3)
 NODE = Node("build_gold", "gold.g", "gold.g", ("bronze.b",), ("silver.s",), "hash")

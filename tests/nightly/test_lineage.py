@@ -7,7 +7,7 @@ from datetime import date, datetime
 from scorelake.dates import RunDates
 from scorelake.nightly import lineage
 from scorelake.nightly.graph import Node
-from scorelake.stores.lake import Commit, Mark
+from scorelake.stores.marks import Commit, Mark
 
 D1, D2, D3 = date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3)
 BRONZE = Node("ingest_bronze", "bronze.a", "bronze.a", (), (), "h")

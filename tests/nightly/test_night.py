@@ -18,7 +18,7 @@ from scorelake.nightly.graph import Node
 from scorelake.nightly.night import Night
 from scorelake.runs import Outcome
 from scorelake.settings import NightSettings
-from scorelake.stores.lake import Mark
+from scorelake.stores.marks import Mark
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

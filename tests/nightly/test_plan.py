@@ -14,7 +14,7 @@ from scorelake.definitions import Definitions, load_definitions
 from scorelake.nightly import graph, plan
 from scorelake.nightly.graph import Node
 from scorelake.nightly.plan import Planned
-from scorelake.stores.lake import Commit, Mark
+from scorelake.stores.marks import Commit, Mark
 
 SHOP = Path(__file__).parents[1] / "shop" / "conf"
 MONDAY = date(2024, 1, 1)

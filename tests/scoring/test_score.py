@@ -16,11 +16,12 @@ import pytest
 
 from scorelake.errors import ContractBroken
 from scorelake.scoring.answers import escaped
+from scorelake.scoring.members import Member, Observed
 from scorelake.scoring.nulls import Nulls, rates
 from scorelake.scoring.package import Package, pack
 from scorelake.scoring.predictors import compile_model
 from scorelake.scoring.rows import FileRows, FrameRows, SliceFile
-from scorelake.scoring.score import Member, Observed, score
+from scorelake.scoring.score import score
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from scorelake.settings import LakeSettings
 from scorelake.stores import delta_log
-from scorelake.stores.lake import Lake, Mark
+from scorelake.stores.lake import Lake
+from scorelake.stores.marks import Mark
 from scorelake.tables import Column
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ import pytest
 
 from scorelake.errors import ContractBroken, MissingInput
 from scorelake.settings import LakeSettings
-from scorelake.stores.lake import Lake, Mark, files_of, slices
+from scorelake.stores.lake import Lake, files_of, slices
+from scorelake.stores.marks import Mark
 from scorelake.tables import Column
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from scorelake.settings import LakeSettings
 from scorelake.stores import score_view
-from scorelake.stores.lake import Lake, Mark, columns_of
+from scorelake.stores.lake import Lake, columns_of
+from scorelake.stores.marks import Mark
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -13,7 +13,7 @@ from scorelake.dates import ONE_DAY, RunDates
 
 if TYPE_CHECKING:
     from scorelake.nightly.graph import Node
-    from scorelake.stores.lake import Mark
+    from scorelake.stores.marks import Mark
 
 Marks = Mapping[date, tuple[int, "Mark"]]
 """For each slice of a table the version and the mark of the commit that wrote it last."""

@@ -8,7 +8,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from scorelake.nightly import freshness
-from scorelake.stores.lake import Commit
+from scorelake.stores.marks import Commit
 
 if TYPE_CHECKING:
     from scorelake.dates import RunDates

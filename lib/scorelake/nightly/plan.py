@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 from scorelake.dates import RunDates
 from scorelake.nightly import completeness, freshness
-from scorelake.stores.lake import Mark
+from scorelake.stores.marks import Mark
 
 if TYPE_CHECKING:
     from scorelake.definitions import Definitions
     from scorelake.nightly.freshness import Marks
     from scorelake.nightly.graph import Node
-    from scorelake.stores.lake import Commit
+    from scorelake.stores.marks import Commit
 
 RUN, BLOCKED = "run", "blocked"
 _TONIGHT = 2**62

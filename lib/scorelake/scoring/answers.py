@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from scorelake.scoring.asking import Answer
-    from scorelake.scoring.score import Member
+    from scorelake.scoring.members import Member
 
 
 @dataclass(frozen=True)

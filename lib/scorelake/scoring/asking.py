@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from scorelake.errors import ContractBroken, ScorelakeError
-from scorelake.scoring.package import Loaded, loaded
+from scorelake.scoring.loaded import Loaded
+from scorelake.scoring.package import loaded
 
 if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from scorelake.scoring.score import Member
+    from scorelake.scoring.members import Member
 
 T = TypeVar("T")
 

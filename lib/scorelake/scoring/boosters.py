@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scorelake.errors import ContractBroken
 from scorelake.matrix import matrix
-from scorelake.scoring.package import Loaded
+from scorelake.scoring.loaded import Loaded
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scorelake.scoring import boosters, preparation
-from scorelake.scoring.package import Loaded
+from scorelake.scoring.loaded import Loaded
 from scorelake.scoring.preparation import Category, Numbers, Preparation, Unfolded
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ import yaml
 from scorelake.errors import ModelRefused
 from scorelake.matrix import numbers
 from scorelake.scoring import boosters, pipelines
-from scorelake.scoring.package import Loaded
+from scorelake.scoring.loaded import Loaded
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,47 +7,18 @@ soon as it fails or has used its time; what became of it stands in its last row 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from scorelake.errors import ContractBroken
 from scorelake.scoring.answers import Layout, Report
 from scorelake.scoring.asking import Asked
-from scorelake.scoring.package import Package
+from scorelake.scoring.members import Member, Observed, Observer
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
     from scorelake.scoring.rows import Rows
-
-
-@dataclass(frozen=True)
-class Member:
-    """One model of the pass. `reasons` of its features are named for each score; `budget_seconds` of predicting are
-    allowed to it in one task, without limit if None."""
-
-    package: Package
-    classes: tuple[str, ...] = ()
-    reasons: int = 0
-    budget_seconds: float | None = None
-
-
-class Observer(Protocol):
-    """Looks at what the pass reads, e.g. to count it; `part` is what it has to say at the end of a task."""
-
-    def add(self, batch: pa.RecordBatch) -> None: ...
-
-    def part(self, partition: int) -> bytes: ...
-
-
-@dataclass(frozen=True)
-class Observed:
-    """An observer of the columns `columns` and, as `score`, what the champion answered; made new for each task and
-    each value of the night."""
-
-    columns: tuple[str, ...]
-    make: Callable[[], Observer]
 
 
 def score(

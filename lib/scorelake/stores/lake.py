@@ -7,7 +7,6 @@ them without a metastore) or as `<catalog>.<layer>.<table>`.
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import re
 import threading
@@ -15,13 +14,14 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
 from scorelake.errors import ContractBroken, MissingInput
 from scorelake.stores import delta_log
+from scorelake.stores.marks import Commit, Mark
 from scorelake.tables import SLICE_COLUMN, Column, Contract, quoted
 
 if TYPE_CHECKING:
@@ -44,46 +44,6 @@ _ATTEMPTS = 6
 _ATTACHING = threading.Lock()
 """Steps run side by side, and Spark's in-memory catalog does not expect two of them to add one table."""
 _TABLE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
-
-
-@dataclass(frozen=True)
-class Mark:
-    """What a commit says of itself: which step of which run wrote which slices from which inputs.
-
-    `inputs` are Delta versions by table; `definition_hash` is that of everything that shaped the rows.
-    `rows` and `notes` hold what the step counted (by ISO date where it concerns a slice).
-    """
-
-    run_id: str
-    step: str
-    dates: tuple[date, ...]
-    definition_hash: str = ""
-    inputs: Mapping[str, int] = field(default_factory=dict)
-    notes: Mapping[str, object] = field(default_factory=dict)
-
-    def to_json(self) -> str:
-        data = {**asdict(self), "dates": [day.isoformat() for day in self.dates]}
-        return json.dumps({"scorelake": data}, sort_keys=True, default=str)
-
-    @classmethod
-    def from_json(cls, text: str | None) -> Mark | None:
-        """The mark in a commit's userMetadata; None when somebody else wrote the commit."""
-        try:
-            data = json.loads(text or "")["scorelake"]
-        except (ValueError, KeyError, TypeError):
-            return None
-        return cls(**{**data, "dates": tuple(date.fromisoformat(day) for day in data["dates"])})
-
-
-@dataclass(frozen=True)
-class Commit:
-    """A write of ours: the table's version that holds it, how many rows it wrote, its mark and when (naive UTC)."""
-
-    table: str
-    version: int
-    rows: int
-    mark: Mark
-    at: datetime
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from datetime import datetime, timedelta
 
 from scorelake import runs
 from scorelake.errors import Busy
-from scorelake.stores.lake import Lake, Mark
+from scorelake.stores.lake import Lake
+from scorelake.stores.marks import Mark
 from scorelake.tables import Column
 
 log = logging.getLogger("scorelake.lease")

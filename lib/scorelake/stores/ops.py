@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from scorelake import runs
 from scorelake.decisions import DECISION_COLUMNS, Decision
-from scorelake.stores.lake import Lake, Mark
+from scorelake.stores.lake import Lake
+from scorelake.stores.marks import Mark
 from scorelake.tables import Column
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from scorelake import runs
 from scorelake.digests import ENGINE_SEMANTICS, slice_digest
-from scorelake.stores.lake import Lake, Mark, columns_of, slices
+from scorelake.stores.lake import Lake, columns_of, slices
+from scorelake.stores.marks import Mark
 from scorelake.tables import Column
 
 if TYPE_CHECKING:
