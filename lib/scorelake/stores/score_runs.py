@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from scorelake import runs
@@ -91,7 +92,7 @@ def _rows(
             role["failure"],
             mine["rows"] if mine is not None else 0,
             refused["rows"] if refused is not None else 0,
-            mine["digest"] if mine is not None else 0,
+            mine["digest"] if mine is not None else Decimal(0),
             version,
             dict(mark.inputs),
             mark.definition_hash,
