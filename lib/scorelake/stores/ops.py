@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from datetime import date, datetime
@@ -36,6 +37,8 @@ STEP_COLUMNS = (
     Column(name="started_at", type="timestamp"),
     Column(name="run_id", type="string"),
 )
+_RECORDING = threading.Lock()
+"""Steps that run side by side would meet in the one table of decisions, and one of them would have to write again."""
 _VERDICTS = {0: "done", 1: "failed", 3: "late", 4: "refused"}
 
 
@@ -67,12 +70,13 @@ def record_decisions(lake: Lake, decisions: Sequence[Decision]) -> None:
     frame = lake.spark.createDataFrame(rows, ", ".join(column.ddl for column in DECISION_COLUMNS))
     subjects = ", ".join("'" + text + "'" for text in sorted({f"{d.gate} {d.subject}" for d in decisions}))
     dates = tuple(sorted({decision.run_date for decision in decisions}))
-    lake.replace_slices(
-        frame,
-        DECISIONS,
-        Mark(run_id, "decisions", dates),
-        also=f"run_id = '{run_id}' AND concat(gate, ' ', subject) IN ({subjects})",
-    )
+    with _RECORDING:
+        lake.replace_slices(
+            frame,
+            DECISIONS,
+            Mark(run_id, "decisions", dates),
+            also=f"run_id = '{run_id}' AND concat(gate, ' ', subject) IN ({subjects})",
+        )
 
 
 def record_steps(lake: Lake, steps: Iterable[StepRun]) -> None:
