@@ -50,7 +50,7 @@ class Cast:
         """Member `number` of the pass, after what all tasks reported of it."""
         told = [json.loads(report.content) for report in reports if report.about == f"member {number}"]
         failures = sorted({each["failure"] for each in told if each["failure"]})
-        seconds = sum(each["seconds"] for each in told)
+        seconds = sum((each["seconds"] for each in told), 0.0)
         record = {
             "role": self.role,
             "model_version": self.model.version,
