@@ -21,7 +21,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Definitions:
-    """`tables` by '<layer>.<table>', `sql` by table, `populations` (SQL) and `models` by name."""
+    """`tables` by '<layer>.<table>', `sql` by table, `populations` (SQL) and `models` by name.
+
+    `unreadable` are tables whose contract has mistakes; none in definitions that jobs run on.
+    """
 
     conf_dir: Path
     tables: dict[str, AnyContract]
@@ -29,6 +32,7 @@ class Definitions:
     populations: dict[str, str]
     models: dict[str, Model]
     documents: dict[str, Document]
+    unreadable: frozenset[str] = frozenset()
 
     @cached_property
     def bronze(self) -> dict[str, Bronze]:
@@ -53,15 +57,25 @@ class Definitions:
 
 def load_definitions(conf_dir: Path) -> Definitions:
     """Everything below `conf_dir`; raises one ConfigError with every finding of every file."""
+    definitions, findings = read_definitions(conf_dir)
+    if findings:
+        raise ConfigError(findings)
+    return definitions
+
+
+def read_definitions(conf_dir: Path) -> tuple[Definitions, list[Finding]]:
+    """What can be read below `conf_dir`, and what is wrong with the rest."""
     findings: list[Finding] = []
     tables: dict[str, AnyContract] = {}
     sql: dict[str, str] = {}
     documents: dict[str, Document] = {}
+    unreadable: set[str] = set()
     for layer in LAYERS:
         for path in _yaml_files(conf_dir / "tables" / layer, findings):
             name = f"{layer}.{path.stem}"
             with_document = _collect(findings, partial(_contract, path, name, layer))
             if with_document is None:
+                unreadable.add(name)
                 continue
             documents[name], tables[name] = with_document
             sql_path = path.with_suffix(".sql")
@@ -76,11 +90,9 @@ def load_definitions(conf_dir: Path) -> Definitions:
         with_model = _collect(findings, partial(_model, path))
         if with_model is not None:
             documents[f"model {path.stem}"], models[path.stem] = with_model
-    found = Definitions(conf_dir, tables, sql, populations, models, documents)
+    found = Definitions(conf_dir, tables, sql, populations, models, documents, frozenset(unreadable))
     findings.extend(_dangling(found))
-    if findings:
-        raise ConfigError(findings)
-    return found
+    return found, findings
 
 
 def _contract(path: Path, name: str, layer: str) -> tuple[Document, AnyContract]:
@@ -147,7 +159,7 @@ def _dangling(found: Definitions) -> Iterable[Finding]:
                 ("label", "population"), f"no population conf/populations/{table.label.population}.sql"
             )
     for name, model in found.models.items():
-        if model.label not in found.labels:
+        if model.label not in found.labels and model.label not in found.unreadable:
             known = ", ".join(sorted(found.labels)) or "none"
             yield found.documents[f"model {name}"].finding(
                 ("label",), f"{model.label} is no label table; label tables here: {known}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scorelake import sql
-from scorelake.definitions import Definitions, load_definitions
+from scorelake.definitions import Definitions, read_definitions
 from scorelake.errors import ConfigError, Finding
 from scorelake.nightly import graph
 from scorelake.tables import Gold, Silver, Versioned
@@ -17,13 +17,10 @@ if TYPE_CHECKING:
     from scorelake.settings import Settings
 
 
-def quick(conf_dir: Path) -> tuple[Definitions | None, list[Finding]]:
-    """Findings in YAML and SQL alone; the definitions when they could be loaded at all."""
-    try:
-        definitions = load_definitions(conf_dir)
-    except ConfigError as error:
-        return None, error.findings
-    findings = [*_sql(definitions), *_populations(definitions), *_figures(definitions)]
+def quick(conf_dir: Path) -> tuple[Definitions, list[Finding]]:
+    """The definitions as far as they can be read, and every finding in YAML and SQL alone."""
+    definitions, findings = read_definitions(conf_dir)
+    findings += [*_sql(definitions), *_populations(definitions), *_figures(definitions)]
     if not findings:
         findings += _graph(definitions)
     return definitions, findings
@@ -34,8 +31,6 @@ def thorough(settings: Settings) -> tuple[list[Finding], list[Finding]]:
     surprise.
     """
     definitions, findings = quick(settings.conf_dir)
-    if definitions is None:
-        return findings, []
     findings += _expectations(definitions)
     findings += _transforms(definitions)
     repo = _feature_repo(settings, findings)
@@ -49,12 +44,12 @@ def thorough(settings: Settings) -> tuple[list[Finding], list[Finding]]:
 
 
 def _sql(definitions: Definitions) -> Iterator[Finding]:
-    known = {name: sql.sql_columns(table) for name, table in definitions.tables.items()}
-    as_of = {name: columns for name, columns in known.items() if name not in definitions.bronze}
+    known, as_of = _known(definitions)
+    keys: dict[str, Collection[str] | None] = dict.fromkeys(definitions.unreadable)
+    keys |= {table: list(c.keys) for table, c in definitions.tables.items() if isinstance(c, Versioned)}
     for name, query in definitions.sql.items():
         contract, file = definitions.tables[name], str(definitions.sql_path(name))
         if isinstance(contract, Silver):
-            keys = {table: list(c.keys) for table, c in definitions.tables.items() if isinstance(c, Versioned)}
             yield from sql.check_silver(query, known, keys=keys, file=file)
         elif isinstance(contract, Gold) and contract.label is not None:
             tables = {**as_of, sql.POPULATION: _population_columns(definitions, contract.label.population)}
@@ -63,17 +58,23 @@ def _sql(definitions: Definitions) -> Iterator[Finding]:
             yield from sql.check(query, as_of, file=file)
 
 
+def _known(definitions: Definitions) -> tuple[sql.Tables, sql.Tables]:
+    """Columns that SQL may name of every table, and of those that it sees as of an instant: all but bronze."""
+    known: dict[str, Collection[str] | None] = dict.fromkeys(definitions.unreadable)
+    known |= {name: sql.sql_columns(table) for name, table in definitions.tables.items()}
+    return known, {name: columns for name, columns in known.items() if not name.startswith("bronze.")}
+
+
 def _populations(definitions: Definitions) -> Iterator[Finding]:
-    known = {name: sql.sql_columns(table) for name, table in definitions.tables.items()}
-    as_of = {name: columns for name, columns in known.items() if name not in definitions.bronze}
+    _, as_of = _known(definitions)
     for name, query in definitions.populations.items():
         yield from sql.check(query, as_of, file=str(definitions.conf_dir / "populations" / f"{name}.sql"))
 
 
 def _population_columns(definitions: Definitions, name: str) -> list[str]:
-    """Names that a population returns; empty when its SQL cannot be read, which is a finding of its own."""
+    """Names that a population returns; empty when it is missing or cannot be read, which is a finding of its own."""
     try:
-        return [projection.alias_or_name for projection in sql.parse(definitions.populations[name]).selects]
+        return [projection.alias_or_name for projection in sql.parse(definitions.populations.get(name, "")).selects]
     except ConfigError:
         return []
 
@@ -155,8 +156,8 @@ def _models(definitions: Definitions, repo: FeatureRepo) -> Iterable[Finding]:
             model.features.choose([feature for _, feature in request.asked])
         except ValueError as error:
             yield document.finding(("features",), str(error))
-        label = definitions.labels[model.label].label
-        if label is not None:
+        label = definitions.labels[model.label].label if model.label in definitions.labels else None
+        if label is not None and label.population in definitions.populations:
             lacking = sorted(set(request.join_keys) - set(_population_columns(definitions, label.population)))
             if lacking:
                 message = f"population {label.population} lacks {', '.join(lacking)}, by which the service joins"

@@ -3,7 +3,7 @@
 Importing this package imports sqlglot (0.3 s), so it is imported where SQL is at hand.
 """
 
-from scorelake.sql.checks import check, check_silver
+from scorelake.sql.checks import Tables, check, check_silver
 from scorelake.sql.tree import (
     LABEL_PARAMETERS,
     PARAMETERS,
@@ -22,6 +22,7 @@ __all__ = [
     "LABEL_PARAMETERS",
     "PARAMETERS",
     "POPULATION",
+    "Tables",
     "Verbatim",
     "bind",
     "check",

@@ -30,9 +30,13 @@ _ONLY_WITH_AN_ORDER = frozenset(
 )
 
 
+Tables = Mapping[str, Collection[str] | None]
+"""Columns of every known table; None where its contract cannot be read, so that nothing is said of them."""
+
+
 def check(
     query: str,
-    tables: Mapping[str, Collection[str]],
+    tables: Tables,
     *,
     file: str = "<sql>",
     parameters: Collection[str] = trees.PARAMETERS,
@@ -51,7 +55,7 @@ Remark = tuple[int, str]
 """Line and message."""
 
 
-def _unknown_tables(tree: exp.Query, known: Mapping[str, Collection[str]]) -> Iterator[Remark]:
+def _unknown_tables(tree: exp.Query, known: Tables) -> Iterator[Remark]:
     for table in trees.tables(tree):
         name = trees.table_name(table)
         if "/" in name or "\\" in name:
@@ -93,7 +97,7 @@ def _unknown_markers(tree: exp.Query, known: Collection[str]) -> Iterator[Remark
             )
 
 
-def _unknown_columns(tree: exp.Query, tables: Mapping[str, Collection[str]]) -> Iterator[Remark]:
+def _unknown_columns(tree: exp.Query, tables: Tables) -> Iterator[Remark]:
     """Columns that no table in sight has. A sight that cannot be known (a generator, a pivot) is not judged."""
     for column in tree.find_all(exp.Column):
         select = column.find_ancestor(exp.Select)
@@ -129,7 +133,7 @@ def _is_lambda_variable(column: exp.Column) -> bool:
     return False
 
 
-def _sight(select: exp.Select, tables: Mapping[str, Collection[str]]) -> dict[str, Collection[str] | None]:
+def _sight(select: exp.Select, tables: Tables) -> dict[str, Collection[str] | None]:
     """Alias -> lower-case columns (None: unknown) of everything that `select` reads, and its own new names."""
     start = select.args.get("from_")
     sources = [start.this] if start is not None else []
@@ -147,7 +151,7 @@ def _sight(select: exp.Select, tables: Mapping[str, Collection[str]]) -> dict[st
     return sight
 
 
-def _columns_of(source: exp.Expr, tables: Mapping[str, Collection[str]]) -> Collection[str] | None:
+def _columns_of(source: exp.Expr, tables: Tables) -> Collection[str] | None:
     if isinstance(source, exp.Subquery):
         return _outputs(source.this, tables)
     if not isinstance(source, exp.Table) or not isinstance(source.this, exp.Identifier):
@@ -159,7 +163,7 @@ def _columns_of(source: exp.Expr, tables: Mapping[str, Collection[str]]) -> Coll
     return {name.lower() for name in columns} if columns is not None else None
 
 
-def _outputs(query: exp.Expr, tables: Mapping[str, Collection[str]]) -> Collection[str] | None:
+def _outputs(query: exp.Expr, tables: Tables) -> Collection[str] | None:
     """Names that `query` returns; None when they cannot be known."""
     while isinstance(query, exp.SetOperation | exp.Subquery):
         query = query.this
@@ -178,9 +182,9 @@ def _has_plain_name(item: exp.Expr) -> bool:
 
 def check_silver(
     query: str,
-    tables: Mapping[str, Collection[str]],
+    tables: Tables,
     *,
-    keys: Mapping[str, Collection[str]],
+    keys: Tables,
     file: str = "<sql>",
 ) -> list[Finding]:
     """As `check`, and what would not keep every bronze row once. `keys`: name of each table -> its contract's keys."""
@@ -253,18 +257,20 @@ def _is_in_window(function: exp.Func) -> bool:
     return isinstance(around, exp.Window)
 
 
-def _joins_that_multiply(tree: exp.Query, keys: Mapping[str, Collection[str]]) -> Iterator[Remark]:
+def _joins_that_multiply(tree: exp.Query, keys: Tables) -> Iterator[Remark]:
     for join in tree.args.get("joins") or ():
         name = trees.table_name(join.this) if isinstance(join.this, exp.Table) else "a subquery"
-        line = trees.line_of(join.this)
+        line, full_key = trees.line_of(join.this), keys.get(name)
         if join.side != "LEFT" or join.kind not in ("", "OUTER"):
             yield line, f"{name}: only LEFT JOIN keeps every row"
-        elif not keys.get(name):
+        elif full_key is None and name in keys:
+            continue
+        elif not full_key:
             yield line, f"{name} has no keys, so that joining it may multiply rows"
         elif join.args.get("on") is None:
-            yield line, f"{name}: join it ON its full keys: {', '.join(keys[name])}"
+            yield line, f"{name}: join it ON its full keys: {', '.join(full_key)}"
         else:
-            missing = [key for key in keys[name] if key not in _equated(join)]
+            missing = [key for key in full_key if key not in _equated(join)]
             if missing:
                 yield line, f"{name}: joined without its key {', '.join(missing)}, which may multiply rows"
 
