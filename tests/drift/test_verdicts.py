@@ -224,11 +224,10 @@ def test_three_hundred_features_without_drift_are_hardly_ever_flagged(days: int)
     rng = np.random.default_rng(20_17)
     names = [f"x{i}" for i in range(300)]
     profile = build_arrow(pa.table({name: np.arange(20) for name in names}), names)
-    even = np.full(20, 1 / 20)
+    cells = np.append(np.full(20, 0.97 / 20), [0, 0, 0.03])  # values, unseen, NaN, null: shares have limits as well
 
     def sampled(rows: int) -> np.ndarray:
-        samples = rng.multinomial(rows, even, len(names))
-        return np.hstack([samples, np.zeros((len(names), 3), dtype=np.int64)]).reshape(1, -1)
+        return rng.multinomial(rows, cells, len(names)).reshape(1, -1)
 
     base = unweighted(profile, sampled(20_000))
     flagged = 0
@@ -236,6 +235,24 @@ def test_three_hundred_features_without_drift_are_hardly_ever_flagged(days: int)
         verdicts = evaluate(profile, unweighted(profile, sampled(2000)), night(day), Drift(), base=base)
         flagged += sum(row.status != "OK" for row in verdicts.metrics[:-1])
     assert flagged <= days / 10
+
+
+def test_a_share_that_one_of_three_hundred_columns_reaches_by_chance_is_no_alert() -> None:
+    names = [f"x{i}" for i in range(300)]
+    profile = build_arrow(pa.table({name: [0, 1] * 1000 for name in names}), names)
+    rows = np.tile([9700, 9700, 0, 0, 600], 300)[None, :]
+    now = np.tile([970, 970, 0, 0, 60], 300)[None, :]
+    now[0, :5] = [958, 957, 0, 0, 85]  # 3 to 4.25 %: p is 0.002, but the smallest of 300 is that by chance
+    alone = np.array([[958, 957, 0, 0, 85]])
+
+    def status(profile: Profile, base: np.ndarray, now: np.ndarray) -> str:
+        verdicts = judged(profile, unweighted(profile, now), base=unweighted(profile, base))
+        return of(verdicts, "x0").status
+
+    assert status(profile.only(["x0"]), rows[:, :5], alone) == "ALERT"
+    assert status(profile, rows, now) == "OK"
+    now[0, :5] = [900, 900, 0, 0, 200]
+    assert status(profile, rows, now) == "ALERT"
 
 
 def test_counts_come_back_from_their_rows(profile: Profile) -> None:

@@ -16,8 +16,8 @@ from scorelake.drift import significance
 from scorelake.drift.compare import compare
 from scorelake.drift.counts import CellTotals, Counts, reference, zero
 from scorelake.drift.profile import OVERALL, FeatureProfile, Profile
-from scorelake.drift.rows import Case, Night, alert_rows, bin_rows, metric_row, whole_row
-from scorelake.drift.status import Status
+from scorelake.drift.rows import Adjusted, Case, Night, alert_rows, bin_rows, metric_row, whole_row
+from scorelake.drift.status import Status, share_tests
 from scorelake.drift.tables import AlertRow, BinRow, MetricRow
 from scorelake.models.watching import Drift, DriftLimits
 
@@ -74,8 +74,8 @@ def evaluate(
             for feature in profile.features
             if column is None or feature.role != "label"
         ]
-        for case, p in zip(cases, _adjusted(cases), strict=True):
-            row = metric_row(case, p, night, limits)
+        for case, adjusted in zip(cases, _adjusted(cases), strict=True):
+            row = metric_row(case, adjusted, night, limits)
             metrics.append(row)
             bins += bin_rows(case, night)
             alerts += alert_rows(row, case.past, night, n=limits.n)
@@ -138,11 +138,18 @@ def _case(
     )
 
 
-def _adjusted(cases: Sequence[Case]) -> list[float | None]:
-    """p-values of one family, adjusted over those of its features that have enough rows; else None."""
+def _adjusted(cases: Sequence[Case]) -> list[Adjusted]:
+    """p-values of one family, adjusted over those of its features that have enough rows; others have none."""
     tested = [i for i, case in enumerate(cases) if case.is_tested]
-    raw = np.array([distance.p for i in tested if (distance := cases[i].comparison.distance)])
-    adjusted: list[float | None] = [None] * len(cases)
-    for i, p in zip(tested, significance.benjamini_hochberg(raw), strict=True):
-        adjusted[i] = float(p)
-    return adjusted
+    raw = [distance.p for i in tested if (distance := cases[i].comparison.distance)]
+    p = dict(zip(tested, _benjamini_hochberg(raw), strict=True))
+    shares = [(i, rule, p) for i in tested for rule, p in share_tests(cases[i].comparison, cases[i].limits).items()]
+    adjusted: list[dict[str, float]] = [{} for _ in cases]
+    for (i, rule, _), value in zip(shares, _benjamini_hochberg([p for *_, p in shares]), strict=True):
+        adjusted[i][rule] = value
+    return [Adjusted(p.get(i), of_case) for i, of_case in enumerate(adjusted)]
+
+
+def _benjamini_hochberg(p: Sequence[float]) -> list[float]:
+    found: list[float] = significance.benjamini_hochberg(np.array(p)).tolist()
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any
@@ -50,10 +50,25 @@ class Case:
         return self.problem is None and self.comparison.distance is not None and min(sizes) >= self.limits.min_rows
 
 
-def metric_row(case: Case, adjusted_p: float | None, night: Night, limits: Drift) -> MetricRow:
+@dataclass(frozen=True)
+class Adjusted:
+    """p-values of a case, Benjamini-Hochberg's over its family: of the chi-square test and of shares, by rule."""
+
+    p: float | None
+    shares: Mapping[str, float]
+
+
+def metric_row(case: Case, adjusted: Adjusted, night: Night, limits: Drift) -> MetricRow:
     """Measures, verdict and what the nights before make of it."""
     comparison = case.comparison
-    verdict = judge(comparison, case.limits, fdr=limits.fdr, adjusted_p=adjusted_p, problem=case.problem)
+    verdict = judge(
+        comparison,
+        case.limits,
+        fdr=limits.fdr,
+        adjusted_p=adjusted.p,
+        adjusted_shares=adjusted.shares,
+        problem=case.problem,
+    )
     statuses = [*(Status(row.status) for row in case.past), verdict.status]
     level = firing(statuses, k=limits.k, n=limits.n)
     mute = case.limits.mute if is_muted(case.limits, night.run_date) else None
@@ -69,7 +84,7 @@ def metric_row(case: Case, adjusted_p: float | None, night: Night, limits: Drift
         n_effective=comparison.reference.size,
         m_effective=comparison.current.size,
         **_measures(comparison),
-        p_adjusted=adjusted_p,
+        p_adjusted=adjusted.p,
         **_special_shares(comparison),
         mean_reference=comparison.feature.mean,
         mean=mean,

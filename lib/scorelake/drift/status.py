@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -39,11 +39,18 @@ class Verdict:
 
 
 def judge(
-    comparison: Comparison, limits: DriftLimits, *, fdr: float, adjusted_p: float | None, problem: str | None = None
+    comparison: Comparison,
+    limits: DriftLimits,
+    *,
+    fdr: float,
+    adjusted_p: float | None,
+    adjusted_shares: Mapping[str, float] | None = None,
+    problem: str | None = None,
 ) -> Verdict:
     """The first rule that matches: ERROR, NO_DATA, INSUFFICIENT, a share over its limit, PSI, else OK.
 
-    `adjusted_p` is Benjamini-Hochberg's over the family; `problem` says why the column cannot be compared.
+    `adjusted_p` is Benjamini-Hochberg's over the family, `adjusted_shares` the same of `share_tests` (not given: no
+    family, as they are); `problem` says why the column cannot be compared.
     """
     if problem is not None:
         return Verdict(Status.ERROR, "comparable", None, None, problem)
@@ -54,21 +61,42 @@ def judge(
     if size < limits.min_rows or comparison.distance is None:
         reason = f"{size:,.0f} rows {side}, {limits.min_rows:,} are needed to tell drift from noise"
         return Verdict(Status.INSUFFICIENT, "min_rows", size, float(limits.min_rows), reason)
-    return _share_verdict(comparison, limits) or _psi_verdict(comparison, limits, fdr, adjusted_p)
+    shares = share_tests(comparison, limits) if adjusted_shares is None else adjusted_shares
+    return _share_verdict(comparison, limits, fdr, shares) or _psi_verdict(comparison, limits, fdr, adjusted_p)
 
 
-def _share_verdict(comparison: Comparison, limits: DriftLimits) -> Verdict | None:
-    """A share of nulls or of unseen categories that moved further than allowed, and not by chance."""
-    for rule, cell, limit, words in (
-        ("null_change", NULL, limits.null_change, "null values"),
-        ("unseen", UNSEEN, limits.unseen, "values unseen in training"),
-    ):
-        found = comparison.share(cell)
-        if found is None:
+_SHARES = (("null_change", NULL, "null values"), ("unseen", UNSEEN, "values unseen in training"))
+
+
+def share_tests(comparison: Comparison, limits: DriftLimits) -> dict[str, float]:
+    """How likely each share that has a limit changes so much by chance, by rule; shares that are nil on both sides
+    are no test. A change within its limit has 1: it can only make the others of its family less certain."""
+    found = {}
+    for rule, cell, _ in _SHARES:
+        shares = comparison.share(cell)
+        if shares is not None and any(shares):
+            found[rule] = comparison.change_p(cell) if _change(rule, shares) > getattr(limits, rule) else 1.0
+    return found
+
+
+def _change(rule: str, shares: tuple[float, float]) -> float:
+    """Fewer nulls than before are a change too; fewer unseen values are not."""
+    before, now = shares
+    return abs(now - before) if rule == "null_change" else now - before
+
+
+def _share_verdict(
+    comparison: Comparison, limits: DriftLimits, fdr: float, adjusted: Mapping[str, float]
+) -> Verdict | None:
+    """A share of nulls or of unseen categories that moved further than allowed, and neither by the chance of its own
+    sample nor by that of looking at many columns."""
+    for rule, cell, words in _SHARES:
+        shares = comparison.share(cell)
+        if shares is None or rule not in adjusted:
             continue
-        before, now = found
-        value = abs(now - before) if cell == NULL else now - before
-        if value > limit and comparison.change_p(cell) < limits.alpha:
+        value, limit = _change(rule, shares), float(getattr(limits, rule))
+        if value > limit and adjusted[rule] < fdr and comparison.change_p(cell) < limits.alpha:
+            before, now = shares
             reason = f"{words}: {now:.2%} of rows, {before:.2%} in the reference; the limit is a change of {limit:.2%}"
             return Verdict(Status.ALERT, rule, value, limit, reason)
     return None
