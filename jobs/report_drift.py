@@ -104,8 +104,17 @@ def _report(lake: Lake, settings: Settings, watched: Watched, nights: list[date]
         found = list(_judged(lake, watched, day, counted, history))
         matured = _monitoring.matured(lake, watched.subject, watched.headline, up_to=day) if watched.headline else []
         links = _links(settings, watched)
-        html = report.render(found[0], watched.limits, others=found[1:], matured=matured, history=history, links=links)
-        reports.write(settings.reports, f"drift/{_monitoring.page(watched.subject, watched.version, day)}", html)
+        page = _monitoring.page(watched.subject, watched.version, day)
+        html = report.render(
+            found[0],
+            watched.limits,
+            others=found[1:],
+            matured=matured,
+            history=history,
+            links=links,
+            index=f"{'../' * page.count('/')}index.html",
+        )
+        reports.write(settings.reports, f"drift/{page}", html)
         verdicts += found
         history += [row for verdict in found for row in verdict.metrics]
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
 import shutil
 import subprocess
+import tempfile
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,7 +25,7 @@ from scorelake.drift.kernel import Counter, merge
 from scorelake.drift.profile import Profile
 from scorelake.drift.report import render, render_index
 from scorelake.drift.rows import Night
-from scorelake.drift.view import Matured, safe_link
+from scorelake.drift.view import Matured, safe_link, segments
 from scorelake.models.watching import Drift, DriftOverride, Mute
 
 DAY = dt.date(2020, 3, 1)
@@ -62,6 +65,10 @@ def profile() -> Profile:
 @pytest.fixture(scope="module")
 def moved(profile: Profile) -> Verdicts:
     return judged(profile, counted(profile, rows(1, shift=0.7)))
+
+
+def moved_counts(profile: Profile) -> Counts:
+    return counted(profile, rows(1, shift=0.7))
 
 
 class Tags(HTMLParser):
@@ -212,19 +219,117 @@ def test_labels_of_an_axis_stay_inside_the_chart(place: str) -> None:
     assert texts[0 if place == "first" else -1] == (("0.0", "start") if place == "first" else (f"{WIDTH:.1f}", "end"))
 
 
+def test_a_reader_who_does_not_know_psi_is_told_what_to_do(profile: Profile, moved: Verdicts) -> None:
+    assert "Ask whether the world changed" in render(moved, Drift())
+    assert "Nothing has to be done" in render(judged(profile, counted(profile, rows(2))), Drift())
+    assert "did all input arrive?" in render(judged(profile, zero(profile)), Drift())
+    broken = unweighted(profile, moved_counts(profile).rows, {"x1": "column is gone"})
+    page = render(judged(profile, broken), Drift())
+    assert "Look first at the step that builds what could not be compared" in page
+    assert "<p>Column is gone.</p>" in page
+
+
+def test_what_changed_stands_before_the_figures(moved: Verdicts) -> None:
+    page = render(moved, Drift())
+    assert page.index("values are higher") < page.index("chance alone stays below")
+
+
+def test_a_muted_column_does_not_speak_for_a_segment(profile: Profile) -> None:
+    limits = Drift(features={"x0": DriftOverride(mute=Mute(until=DAY, reason="known"))})
+    verdicts = judged(profile, moved_counts(profile), limits)
+    assert {(part.status, part.largest[0].feature == "x0") for part in segments(verdicts.metrics)} == {("OK", False)}
+    heard = judged(profile, moved_counts(profile))
+    assert {(part.status, part.largest[0].feature) for part in segments(heard.metrics)} == {("ALERT", "x0")}
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "low", "high", "words"),
+    [
+        ("auc", 0.8, 0.7, 0.84, "Worse than training promised, and more so than chance explains."),
+        ("auc", 0.8, 0.7, 0.9, "As good as training promised, as far as so many labels can tell."),
+        ("auc", 0.9, 0.86, 0.95, "Better than training promised, and more so than chance explains."),
+        ("rmse", 0.9, 0.86, 0.95, "Worse than training promised, and more so than chance explains."),
+        ("auc", 0.8, None, None, "As good as training promised, as far as so many labels can tell."),
+    ],
+)
+def test_how_scores_turned_out_is_said_in_words(
+    moved: Verdicts, metric: str, value: float, low: float | None, high: float | None, words: str
+) -> None:
+    night = Matured(DAY, metric, value, low, high, 0.85, 1234)
+    assert words in render(moved, Drift(), matured=[night])
+    assert "training promised" not in render(moved, Drift(), matured=[replace(night, trained=None)])
+
+
+def test_the_index_shows_each_subject_once_and_folds_old_nights_away(moved: Verdicts) -> None:
+    whole = moved.metrics[-1]
+    nights = [replace(whole, subject="lapse", run_date=DAY + dt.timedelta(days=n)) for n in range(100)]
+    reports = {(row.subject, row.version, row.run_date): f"lapse/{row.run_date}.html" for row in nights}
+    page = render_index([*nights, replace(whole, subject="silver.meters")], reports=reports)
+    assert Tags(page).open == []
+    assert page.count("<summary>86 earlier nights</summary>") == page.count("<details") == 1
+    assert page.count('title="20') == 91  # squares: the last ninety nights of the one, the only one of the other
+    assert page.count(f'href="lapse/{nights[-1].run_date}.html"') == 3  # latest, square, row
+
+
+def test_the_way_back_to_the_index_is_a_plain_address(moved: Verdicts) -> None:
+    assert 'href="../index.html"' in render(moved, Drift(), index="../index.html")
+    assert "javascript" not in render(moved, Drift(), index="javascript:alert(1)")
+
+
+needs_browser = pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
+
+
+def browse(page: Path, *options: str) -> str:
+    """What a browser without a network prints of the page."""
+    offline = ["--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    offline += ["--headless", "--no-sandbox", "--disable-gpu", "--host-resolver-rules=MAP * ~NOTFOUND"]
+    with tempfile.TemporaryDirectory(prefix="scorelake-browser-") as home:
+        call = ["chromium", *offline, f"--user-data-dir={home}", *options, page.as_uri()]
+        return subprocess.run(call, check=True, capture_output=True, text=True, timeout=120).stdout
+
+
 @pytest.mark.slow
-@pytest.mark.skipif(not shutil.which("chromium"), reason="needs chromium")
+@needs_browser
+def test_a_browser_sorts_filters_and_unfolds_offline(moved: Verdicts, tmp_path: Path) -> None:
+    acts = """<script>
+      var heads = document.querySelectorAll("#table th button"), said = {};
+      function names() { return Array.from(document.querySelectorAll("#table tbody tr")).filter(r => !r.hidden)
+        .map(r => r.cells[0].textContent.trim().split(" ")[0]); }
+      said.first = names();
+      heads[0].click(); said.up = names(); heads[0].click(); said.down = names();
+      heads[2].click();
+      said.psi = Array.from(document.querySelectorAll("#table tbody tr")).map(r => +r.cells[2].dataset.v);
+      var find = document.getElementById("find"), only = document.getElementById("only");
+      find.value = "X1"; find.oninput(); said.found = names();
+      said.shown = document.getElementById("shown").textContent;
+      find.value = ""; only.value = "ALERT"; only.onchange(); said.alerts = names();
+      location.hash = "f1"; dispatchEvent(new HashChangeEvent("hashchange"));
+      said.open = document.getElementById("f1").open;
+      document.title = JSON.stringify(said);
+    </script></body>"""
+    page = tmp_path / "report.html"
+    page.write_text(render(moved, Drift()).replace("</body>", acts), encoding="utf-8")
+    said = json.loads(unescape(re.findall(r"<title>(.*?)</title>", browse(page, "--dump-dom"))[0]))
+    columns = ["score", "town", "x0", "x1", "x2"]
+    assert (said["first"][0], said["up"], said["down"]) == ("x0", columns, columns[::-1])
+    assert said["psi"] == sorted(said["psi"], reverse=True)
+    assert (said["found"], said["shown"], said["alerts"], said["open"]) == (["x1"], "1 of 5", ["x0"], True)
+
+
+@pytest.mark.slow
+@needs_browser
 @pytest.mark.parametrize("size", ["1280,2400", "500,3000"])
 def test_a_browser_draws_it_offline(moved: Verdicts, tmp_path: Path, size: str) -> None:
     page, picture = tmp_path / "report.html", tmp_path / f"report-{size.replace(',', 'x')}.png"
     page.write_text(render(moved, Drift()), encoding="utf-8")
-    options = [
-        "--headless",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--hide-scrollbars",
-        "--host-resolver-rules=MAP * ~NOTFOUND",
-    ]
-    options += [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={size}", f"--screenshot={picture}"]
-    subprocess.run(["chromium", *options, page.as_uri()], check=True, capture_output=True, timeout=120)
+    browse(page, "--hide-scrollbars", f"--window-size={size}", f"--screenshot={picture}")
     assert picture.stat().st_size > 50_000
+
+
+@pytest.mark.slow
+@needs_browser
+def test_a_browser_prints_what_moved_and_leaves_the_rest_folded(moved: Verdicts, tmp_path: Path) -> None:
+    page, paper = tmp_path / "report.html", tmp_path / "report.pdf"
+    page.write_text(render(moved, Drift()), encoding="utf-8")
+    browse(page, f"--print-to-pdf={paper}")
+    assert 1 <= len(re.findall(rb"/Type ?/Page\b", paper.read_bytes())) <= 6

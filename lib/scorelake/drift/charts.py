@@ -47,7 +47,7 @@ def percent(share: float) -> str:
 
 def histogram(bars: Sequence[Bar]) -> Markup:
     """Shares cell by cell, reference beside tonight, and below them what each cell adds to the PSI."""
-    base, foot = 160, 250
+    base, foot = 160, 264
     step = WIDTH / max(len(bars), 1)
     tallest, highest = _tallest(bars), max([0.01, *(bar.term for bar in bars)])
     columns = "".join(
@@ -56,7 +56,7 @@ def histogram(bars: Sequence[Bar]) -> Markup:
         for i, bar in enumerate(bars)
     )
     axis = f'<path class="axis" d="M0 {base}.5h{WIDTH}M0 {foot}.5h{WIDTH}"/>'
-    scale = f'<text x="0" y="13">{percent(tallest)}</text><text x="0" y="208">part of PSI</text>'
+    scale = f'<text x="0" y="13">{percent(tallest)}</text><text x="0" y="221">part of PSI</text>'
     return _svg(WIDTH, foot + 4, axis + columns + scale + _cell_labels(bars, step), "Shares of each value")
 
 
@@ -119,7 +119,7 @@ def _inside(x: float, half: float) -> tuple[str, float]:
 
 def series(points: Sequence[Point], *, warn: float, alert: float) -> Markup:
     """PSI night by night with what chance alone reaches (dashed) and both levels."""
-    height, left, right = 150, 34, 440
+    height, left, right = 150, 44, 440
     known = [value for point in points for value in (point.psi, point.crit) if value is not None]
     top = max([*known, alert]) * 1.15
     step = (right - left - 8) / max(len(points) - 1, 1)
@@ -162,7 +162,7 @@ class Outcome:
 
 def outcomes(points: Sequence[Outcome], *, trained: float | None) -> Markup:
     """The metric night by night inside its interval; dashed, what it was at training."""
-    height, left, right = 150, 60, 640
+    height, left, right = 150, 90, 640
     heights = [value for p in points for value in (p.value, p.low, p.high) if value is not None]
     heights += [trained] if trained is not None else []
     low, high = min(heights), max(heights)

@@ -22,12 +22,14 @@ from scorelake.drift.profile import OVERALL
 from scorelake.drift.rows import WHOLE, worst_first
 from scorelake.drift.tables import MetricRow
 from scorelake.drift.view import Matured
-from scorelake.drift.words import first_to_look_at, headline
+from scorelake.drift.words import advice, first_to_look_at, headline, sentence
 from scorelake.models.watching import Drift
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
+RECENT = 14
+"""Nights of a subject that the index shows at once; earlier ones unfold."""
 ICONS = {"ERROR": "✕", "ALERT": "▲", "WARN": "◆", "NO_DATA": "∅", "INSUFFICIENT": "…", "OK": "✓"}
 
 
@@ -39,12 +41,13 @@ def render(
     matured: Sequence[Matured] = (),
     history: Sequence[MetricRow] = (),
     links: Mapping[str, str] | None = None,
+    index: str | None = None,
 ) -> str:
     """The report of a night.
 
     `others` are verdicts of the same night against other periods; `matured` how good earlier scores turned out, oldest
     first; `history` are earlier rows of drift_metrics of the same subject and version; `links` lead from a feature to
-    its definition (http, https or a relative path).
+    its definition (http, https or a relative path), `index` to the page over all nights.
     """
     rows = sorted((row for row in verdicts.metrics if row.segment == OVERALL and row.feature != WHOLE), key=worst_first)
     nights = view.series([*_past(verdicts, history), *rows])
@@ -53,12 +56,15 @@ def render(
         night=verdicts.night,
         whole=verdicts.metrics[-1],
         headline=headline(verdicts.metrics),
+        advice=advice(verdicts.metrics),
+        index=index if index and view.safe_link(index) else None,
         counted=Counter(row.status for row in rows),
         first=[entry for entry in entries if entry.row in first_to_look_at(verdicts.metrics)],
         scores=[entry for entry in entries if entry.row.role == "score"],
         labels=[entry for entry in entries if entry.row.role == "label"],
         matured=matured,
         outcomes=view.outcomes(matured),
+        outcome=view.outcome(matured),
         entries=entries,
         has_importance=any(row.importance for row in rows),
         heat=view.heat_map([row.feature for row in rows], nights),
@@ -79,7 +85,7 @@ def render_index(rows: Sequence[MetricRow], *, reports: Mapping[tuple[str, str, 
     """
     ordered = sorted(rows, key=lambda row: (row.subject, -row.run_date.toordinal(), row.version))
     subjects = {subject: list(group) for subject, group in groupby(ordered, key=lambda row: row.subject)}
-    return str(_template("index.html.j2").render(subjects=subjects, reports=reports))
+    return str(_template("index.html.j2").render(subjects=subjects, reports=reports, nights=view.NIGHTS, recent=RECENT))
 
 
 def _past(verdicts: Verdicts, history: Sequence[MetricRow]) -> list[MetricRow]:
@@ -98,6 +104,6 @@ def _template(name: str) -> Template:
     folder = files("scorelake.drift").joinpath("templates")
     loader = FunctionLoader(lambda wanted: folder.joinpath(wanted).read_text(encoding="utf-8"))
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"percent": percent, "safe_link": view.safe_link}
+    environment.filters |= {"percent": percent, "safe_link": view.safe_link, "sentence": sentence}
     environment.globals |= {"icons": ICONS, "style": Markup(folder.joinpath("style.css").read_text(encoding="utf-8"))}
     return environment.get_template(name)

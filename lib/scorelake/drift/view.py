@@ -17,6 +17,7 @@ from scorelake.drift.rows import WHOLE, worst_first
 from scorelake.drift.status import Status
 from scorelake.drift.tables import AlertRow, BinRow, MetricRow
 from scorelake.drift.words import changes, figures, headline
+from scorelake.metrics import better
 from scorelake.models.watching import Drift
 
 NIGHTS = 90
@@ -180,13 +181,15 @@ def heat_map(names: Sequence[str], series: Mapping[str, Sequence[Point]]) -> Mar
 
 
 def segments(metrics: Sequence[MetricRow]) -> list[Segment]:
-    """Each declared segment with its rows tonight, its status and the features that moved most in it."""
+    """Each declared segment with its rows tonight, its status and the features that moved most in it; a muted one
+    only where all are."""
     rows = sorted((row for row in metrics if row.segment != OVERALL), key=lambda row: row.segment)
     found = []
     for name, group in groupby(rows, key=lambda row: row.segment):
         everything = sorted(group, key=worst_first)
         # A column that cannot be compared at all is told once, not again in each segment.
-        ordered = [row for row in everything if row.status != Status.ERROR] or everything
+        heard = [row for row in everything if row.muted_until is None] or everything
+        ordered = [row for row in heard if row.status != Status.ERROR] or heard
         found.append(Segment(name, max(row.m for row in ordered), Status(ordered[0].status), ordered[:3]))
     return found
 
@@ -197,6 +200,19 @@ def outcomes(matured: Sequence[Matured]) -> Markup | None:
         return None
     points = [charts.Outcome(night.score_date, night.value, night.low, night.high) for night in matured[-NIGHTS:]]
     return charts.outcomes(points, trained=matured[-1].trained)
+
+
+def outcome(matured: Sequence[Matured]) -> str | None:
+    """The newest night in words, against what training promised; None when that is not known."""
+    if not matured or matured[-1].trained is None:
+        return None
+    last, trained = matured[-1], matured[-1].trained
+    gain = better(last.metric, last.value, trained)
+    ends = [better(last.metric, end, trained) for end in (last.low, last.high) if end is not None]
+    if not ends or min(ends) <= 0 <= max(ends):
+        return "As good as training promised, as far as so many labels can tell."
+    way = "Better" if gain > 0 else "Worse"
+    return f"{way} than training promised, and more so than chance explains."
 
 
 def period(metrics: Sequence[MetricRow]) -> Period:

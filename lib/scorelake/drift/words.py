@@ -37,6 +37,29 @@ def headline(metrics: Sequence[MetricRow]) -> str:
     return f"{moved} of {_columns(len(rows))} moved further than chance explains: {names}."
 
 
+def advice(metrics: Sequence[MetricRow]) -> str:
+    """What a reader may do about the night, in plain words."""
+    rows = [row for row in metrics if row.muted_until is None and row.feature != WHOLE]
+    found = {row.status for row in rows if row.segment == OVERALL}
+    if "ERROR" in found:
+        return (
+            "Look first at the step that builds what could not be compared: a model that needs it may answer wrongly."
+        )
+    if {row.status for row in rows} & {"ALERT", "WARN"}:
+        return (
+            "Ask whether the world changed (a season, a campaign) or the data broke. "
+            "A fault is mended where the data come from; a change that lasts is a reason to train again."
+        )
+    if "OK" not in found:
+        return "Nothing can be told of such a night, which is not the same as all being well: did all input arrive?"
+    return "Nothing has to be done. Whether the answers are still right, only labels can tell."
+
+
+def sentence(text: str) -> str:
+    """A reason as it stands by itself."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}." if text else ""
+
+
 def first_to_look_at(metrics: Sequence[MetricRow]) -> list[MetricRow]:
     """At most three columns that moved, were lost or cannot be compared, the worst first; nothing that is muted."""
     rows = [row for row in metrics if row.segment == OVERALL and row.feature != WHOLE and row.muted_until is None]
