@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from jobs import _as_of
+from jobs import _as_of, _profiled
 from scorelake import dates as calendar
 from scorelake import runs
 from scorelake.nightly import graph
@@ -61,6 +61,9 @@ def build(lake: Lake, definitions: Definitions, settings: Settings, node: Node, 
     with lake.staging() as stage:
         staged = judge.staged(found.frame, stage)
         verdicts = judge.verdicts(staged, due=days, earlier=_earlier(lake, definitions, contract, days[-1]))
+        if contract.profile is not None:
+            rows = judge.accepted(found.frame, staged, verdicts, found.columns)
+            verdicts = _profiled.judged(lake, contract, rows, verdicts)
         ops.record_decisions(lake, [decision for verdict in verdicts for decision in verdict.decisions()])
         _keep_results(settings, verdicts)
         passed = tuple(verdict.run_date for verdict in verdicts if not verdict.refused)

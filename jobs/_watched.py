@@ -209,15 +209,20 @@ def frozen_profile(lake: Lake, definitions: Definitions, name: str, dates: RunDa
 
 
 def _columns(rows: DataFrame, definitions: Definitions, name: str) -> Sequence[str]:
-    """Columns worth a profile: neither keys nor personal nor the engine's own, of a type that has cells."""
+    """Columns worth a profile: neither keys nor personal nor the engine's own, of a type that has cells; nor clocks,
+    which are later every night."""
     contract = definitions.tables.get(name)
     left_out = {*RESERVED, SLICE_COLUMN, *(contract.personal if contract else ())}
-    left_out |= set(contract.keys or ()) if isinstance(contract, Versioned) else set()
+    if isinstance(contract, Versioned):
+        clocks = (contract.event_time, contract.availability.column if contract.availability else None)
+        left_out |= {*contract.keys, *filter(None, clocks)}
     found = [
         column.name
         for column in rows.schema
         if column.name not in left_out and physical.can_be_profiled(column.dataType.simpleString())
     ]
     if not found:
-        raise UsageError(f"--table {name}: it has no column to profile besides keys, personal and engine columns")
+        raise UsageError(
+            f"--table {name}: it has nothing to profile besides keys, clocks, personal and engine columns"
+        )
     return found

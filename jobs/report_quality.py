@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-GATES = ("data", "volume", "freshness")
+GATES = ("data", "volume", "freshness", "profile")
 
 
 def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = ALL) -> Outcome:

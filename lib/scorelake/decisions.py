@@ -23,7 +23,7 @@ class Decision:
 
 
 DECISION_COLUMNS = (
-    Column(name="gate", type="string", comment="data, volume, drift, model or promotion"),
+    Column(name="gate", type="string", comment="data, volume, profile, drift, model or promotion"),
     Column(name="subject", type="string", comment="what was judged: a table or a model"),
     Column(name="run_date", type="date"),
     Column(name="metric", type="string", comment="rule or measure"),

@@ -29,7 +29,7 @@ from scorelake.tables.contracts import (
     Silver,
     Versioned,
 )
-from scorelake.tables.judging import Expectation, Freshness, Share, Volume
+from scorelake.tables.judging import Expectation, Freshness, ProfileCheck, Share, Volume
 from scorelake.tables.sources import FileSource, JdbcSource, Source
 
 __all__ = [
@@ -52,6 +52,7 @@ __all__ = [
     "Gold",
     "JdbcSource",
     "Label",
+    "ProfileCheck",
     "Share",
     "Silver",
     "Source",

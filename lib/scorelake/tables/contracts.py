@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from scorelake.dates import Duration
 from scorelake.strict_yaml import Definition
 from scorelake.tables.columns import RESERVED, UNSTORABLE, ColumnDDL, is_number
-from scorelake.tables.judging import Expectation, Freshness, Share, Volume
+from scorelake.tables.judging import Expectation, Freshness, ProfileCheck, Share, Volume
 from scorelake.tables.sources import AnySource
 from scorelake.tables.standards import FiguresFile, Standard
 
@@ -170,6 +170,7 @@ class Silver(Versioned):
     figures: FiguresFile | None = Field(default=None, description="Where caps and imputed values come from.")
     volume: Volume | None = Field(default=None, description="Rows of a slice against the slices before it.")
     freshness: Freshness | None = Field(default=None, description="How old the newest row of a slice may be.")
+    profile: ProfileCheck | None = Field(default=None, description="The slice's columns against a frozen profile.")
 
     @property
     def drop_order(self) -> list[tuple[str, bool]]:

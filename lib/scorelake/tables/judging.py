@@ -52,3 +52,16 @@ class Freshness(Definition):
 
     within: Duration
     action: Literal["fail", "warn"]
+
+
+class ProfileCheck(Definition):
+    """Distributions of a slice's accepted rows against a frozen profile of the table (`report_drift --freeze NAME`).
+
+    A slice fails when a column has gone, changed its type, or drifted: statuses ERROR and ALERT of the drift report.
+    Too few rows are not judged, and the verdict says so.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="The frozen profile.")
+    alert: float = Field(default=0.20, gt=0, description="PSI from which a column has drifted, if significant.")
+    min_rows: int = Field(default=1000, ge=1, description="Fewer rows in the slice or the profile are not judged.")
+    action: Literal["fail", "warn"]
