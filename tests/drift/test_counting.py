@@ -19,7 +19,7 @@ from pyspark.sql import Observation
 from pyspark.sql import functions as F
 
 from scorelake.drift.build import build, build_arrow
-from scorelake.drift.cells import NumericCells, ValueCells
+from scorelake.drift.cells import CategoricalCells, NumericCells, ValueCells
 from scorelake.drift.counting import collected, count, count_files, of_files, of_frame
 from scorelake.drift.counts import Counts, reference, zero
 from scorelake.drift.freeze import Cutting
@@ -176,6 +176,19 @@ def test_spark_sql_and_duckdb_count_the_same(
     frame.createOrReplaceTempView("drift_night")
     assert list(spark.sql(f"{query('unix_micros')} FROM drift_night").first() or ()) == expected
     assert duckdb.sql(f"{query('epoch_us')} FROM '{folder}/*.parquet'").fetchall() == [tuple(expected)]
+
+
+def test_spark_sql_and_duckdb_count_the_same_texts(
+    frame: DataFrame, folder: Path, profile: Profile, counts: Counts
+) -> None:
+    cells, seen = profile["s"].cells, set(made_up(seed=2).column("s").to_pylist())
+    assert isinstance(cells, CategoricalCells)
+    groups = {row["s"]: row["count"] for row in frame.groupBy("s").count().collect()}
+    assert groups == dict(duckdb.sql(f"SELECT s, count(*) FROM '{folder}/*.parquet' GROUP BY s").fetchall())
+    rare = {text: rows for text, rows in groups.items() if text is not None and text not in cells.top}
+    expected = [groups.get(text, 0) for text in cells.top]
+    expected += [sum(rows for text, rows in rare.items() if (text in seen) is known) for known in (True, False)]
+    assert counts.of("s").rows.tolist() == [*expected, groups[None]]
 
 
 def _cells_in_sql(profile: Profile, name: str, micros: str) -> list[str]:

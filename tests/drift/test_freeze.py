@@ -77,12 +77,46 @@ def test_a_shift_and_an_outlier() -> None:  # P4, P4b, P4c
 
 
 @pytest.mark.parametrize("outlier", [1e6, 1e12, -1e12, math.inf])
-def test_one_outlier_hardly_moves_psi_and_never_lowers_it(outlier: float) -> None:
+@pytest.mark.parametrize("drift", [1.0, 1.3, 2.0], ids=["none", "some", "large"])
+def test_an_outlier_is_one_row_beyond_the_range_and_moves_no_cell(outlier: float, drift: float) -> None:
     profile = profiled([float(value) for value in range(1, 1001)], bins=20, max_values=0)
-    shifted = [value * 1.3 for value in range(1, 1001)]
-    for now in ([float(value) for value in range(1, 1001)], shifted):
-        before, after = psi(profile, rows(profile, now)), psi(profile, rows(profile, [*now, outlier]))
-        assert -1e-3 < after - before < 0.01
+    now = [value * drift for value in range(1, 1001)]
+    before, after = psi(profile, rows(profile, now)), psi(profile, rows(profile, [*now, outlier]))
+    just_beyond = 1000.1 if outlier > 0 else 0.9
+    assert rows(profile, [*now, outlier]) == rows(profile, [*now, just_beyond])
+    assert -before / 1000 <= after - before < 0.01  # at most what one of 1,001 rows dilutes
+
+
+ZEROS = [0.0] * 900 + [float(value) for value in range(1, 101)]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([7.0] * 1000, pa.float64()),
+        ([None] * 1000, pa.float64()),
+        ([True, False] * 500, pa.bool_()),
+        (ZEROS, pa.float64()),
+        (["only"] * 1000, pa.string()),
+        ([None] * 1000, pa.string()),
+    ],
+    ids=["constant", "null", "two values", "mostly zero", "one category", "null text"],
+)
+@pytest.mark.parametrize("max_values", [0, 20])
+def test_odd_columns_have_a_profile_and_a_finite_psi(values: list[Any], kind: pa.DataType, max_values: int) -> None:
+    profile = profiled(values, kind, max_values=max_values)
+    assert sum(profile["x"].counts[0]) == 1000
+    other = "new" if kind == pa.string() else None if kind == pa.bool_() else 1e300
+    for now in (values, values[:1] * 1000, [None] * 1000, [other] * 1000):
+        found = psi(profile, rows(profile, now))
+        assert math.isfinite(found)
+        assert found == 0 or now != values
+
+
+def test_zeros_of_a_column_that_is_mostly_zero_share_a_cell() -> None:
+    profile = profiled(ZEROS, max_values=0)
+    assert profile["x"].counts[0][:2] == (0, 900)
+    assert psi(profile, rows(profile, [0.0] * 500 + ZEROS[-100:] * 5)) > 0.2
 
 
 @pytest.mark.parametrize("missing", [None, math.nan])

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from deltalake import DeltaTable
 
-from jobs import _watched, report_drift
+from jobs import _monitoring, _watched, report_drift
 from scorelake import runs
 from scorelake.dates import RunDates
-from scorelake.errors import MissingInput, UsageError
+from scorelake.drift.tables import ProfileRow
+from scorelake.errors import DamagedFile, MissingInput, UsageError
 from scorelake.models import Drift, Period
 from scorelake.settings import NotifySettings, Settings
 from scorelake.stores.lake import Lake
@@ -191,6 +192,22 @@ def test_the_index_leads_to_every_report(world: World) -> None:
         address = f"{TABLE}/spring/{day(night)}.html"
         assert f'href="{address}"' in page
         assert (index.parent / address).is_file()
+
+
+def test_a_report_leads_back_to_the_index(world: World) -> None:
+    assert 'href="../../index.html"' in world.page(1)
+
+
+def test_a_stored_profile_that_was_changed_is_refused(world: World) -> None:
+    profiles = world.lake.read("monitoring.drift_profiles")
+    [row] = profiles.collect()
+    text = row["profile"].replace('"counts": [[', '"counts": [[1', 1)
+    assert text != row["profile"]
+    damaged = ProfileRow(**{**row.asDict(), "version": "damaged", "profile": text})
+    _monitoring.freeze(world.lake, damaged)
+    with pytest.raises(DamagedFile, match=r"profile damaged of gold\.meters was changed after it was written"):
+        world.report(1, 1, profile="damaged")
+    world.lake.spark.sql("DELETE FROM monitoring.drift_profiles WHERE version = 'damaged'")
 
 
 def test_a_category_a_row_is_watched_without_spelling_any_out(world: World) -> None:

@@ -125,6 +125,50 @@ def test_classes_are_judged_by_their_probabilities(spark: SparkSession) -> None:
     assert found[NIGHT, "champion", "1", "log_loss"][0] == pytest.approx(-(np.log(0.9) + np.log(0.6)) / 2)
 
 
+CLASSES = ["a", "b", "c"]
+
+
+def test_classes_of_a_challenger_are_compared_pairwise(spark: SparkSession) -> None:
+    draw = np.random.default_rng(3)
+    label = draw.integers(0, 3, 120)
+    bad, good = (draw.dirichlet(np.ones(3), 120) for _ in range(2))
+    good = (good + 2 * np.eye(3)[label]) / 3
+    schema = SCHEMA.replace("label int, score double", "label string") + ", k int"
+    schema += "".join(f", score_{name} double" for name in CLASSES)
+    rows = [
+        (DUE, NIGHT, role, version, role == "champion", CLASSES[label[n]], n, *map(float, scores[n]))
+        for role, version, scores in (("champion", "1", bad), ("shadow", "2", good))
+        for n in range(120)
+    ]
+    frame = gains(spark.createDataFrame(rows, schema), keys=["k"], task="multiclass", classes=CLASSES, seed=7)
+    found = {row["metric"]: row for row in frame.collect()}
+    expected = metrics.gains("multiclass", label, good, bad, seed=7)
+    for name, estimate in expected.items():
+        told = found[name]
+        assert (told["role"], told["rows"], told["value"]) == ("shadow", 120, pytest.approx(estimate.value, abs=1e-12))
+        assert (told["low"], told["high"]) == (pytest.approx(estimate.low), pytest.approx(estimate.high))
+    assert found["accuracy"]["low"] > 0
+
+
+def test_numbers_are_judged_by_error_bucket_and_against_the_champion(spark: SparkSession) -> None:
+    rows = [(DUE, NIGHT, "champion", "1", True, n, n + 4.0, n, 1 + n // 10) for n in range(20)]
+    rows += [(DUE, NIGHT, "challenger", "2", False, n, n + 1.0, n, 1 + n // 10) for n in range(20)]
+    rows.append((DUE, NIGHT, "challenger", "2", False, 5, float("nan"), 99, 1))
+    frame = spark.createDataFrame(rows, SCHEMA + ", k int, bucket int")
+    judged = performance(frame, task="regression").cache()
+    found = measured(judged)
+    assert found[NIGHT, "served", "1", "rmse"] == found[NIGHT, "champion", "1", "mae"] == (4.0, 20)
+    assert (found[NIGHT, "challenger", "2", "bias"], found[NIGHT, "challenger", "2", "rmse"]) == ((1.0, 20), (1.0, 20))
+    lift = {row["segment"]: row for row in judged.where("kind = 'bucket' AND role = 'served'").collect()}
+    assert (lift["bucket=1"]["value"], lift["bucket=2"]["value"]) == (
+        pytest.approx(4.5 / 9.5), pytest.approx(14.5 / 9.5)
+    )  # fmt: skip
+    assert (lift["bucket=2"]["label_mean"], lift["bucket=2"]["score_mean"]) == (14.5, 18.5)
+    told = {row["metric"]: row for row in gains(frame, keys=["k"], task="regression").collect()}
+    assert (told["rmse"]["value"], told["rmse"]["low"], told["rmse"]["rows"]) == (3.0, 3.0, 20)
+    assert told["bias"]["value"] == 3.0
+
+
 def test_a_business_figure_is_a_sum_over_what_was_served(spark: SparkSession) -> None:
     rows = [(DUE, NIGHT, "champion", "3", True, label, 0.5, 1) for label in (1, 1, 0)]
     rows += [(DUE, NIGHT, "shadow", "4", False, 1, 0.5, 1), (DUE, NEXT, "champion", "3", True, 0, 0.5, 1)]
