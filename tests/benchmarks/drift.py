@@ -6,7 +6,7 @@ Full scale: 5 million rows of 50 columns in Parquet, 10 of them texts, 5 % nulls
 nothing; `drift` counts them inside the workers and judges all measures; `frame` counts the same by `mapInArrow`;
 `fused` and `pass` are a scoring pass with and without counting; `sql` takes quantiles, moments and group counts with
 Spark's own functions, as one would without frozen cells. `half_rows` and `half_columns` are `drift` on half of the
-files and of the columns: twice either should cost twice as much.
+files and of the columns: twice either should cost twice as much. What the driver holds at once may not grow with rows.
 
 Evidently is no part of the lock. A Python that has it is named by EVIDENTLY_PYTHON; without one its ratio is left out:
 
@@ -22,6 +22,7 @@ import datetime as dt
 import os
 import subprocess
 import tempfile
+import tracemalloc
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -90,9 +91,10 @@ def bench(spark: SparkSession, options: harness.Options) -> harness.Report:
             "fused": lambda: _scoring_pass(frame, profile),
             "sql": lambda: _spark_sql(frame),
         }
-        cpu = harness.measure(sides, options.rounds) if options.rounds else {}
+        cpu = harness.measure(sides, options.rounds, warm_up=1) if options.rounds else {}
         equal = _answers_equal(spark, frame, files, profile)
         jobs = _jobs(spark, sides["drift"])
+        memory = {f"driver_mb_{name}": _driver_mb(sides[name]) for name in ("half_rows", "drift")}
         evidently = _evidently(files[0], before) if options.rounds else None
     scan = cpu.get("scan", 0.0)
     ratios = {
@@ -108,12 +110,12 @@ def bench(spark: SparkSession, options: harness.Options) -> harness.Report:
         ratios["evidently_vs_drift"] = harness.ratio(cpu, "evidently", "one_file")
     return harness.Report(
         bench="drift",
-        answers_equal=equal and jobs <= MOST_JOBS,
+        answers_equal=equal and jobs <= MOST_JOBS and memory["driver_mb_drift"] < 1.2 * memory["driver_mb_half_rows"],
         cpu_seconds=cpu,
         ratios=ratios,
         rows=rows * FILES,
         rounds=options.rounds,
-        extra={"spark_jobs": jobs},
+        extra={"spark_jobs": jobs, **memory},
     )
 
 
@@ -128,6 +130,15 @@ def _jobs(spark: SparkSession, action: Callable[[], object]) -> int:
     action()
     spark.sparkContext.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]
     return len(spark.sparkContext.statusTracker().getJobIdsForGroup("bench drift"))
+
+
+def _driver_mb(action: Callable[[], object]) -> float:
+    """The most that an action holds in this process at once; the JVM holds the same bytes of every task."""
+    tracemalloc.start()
+    action()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / 1e6
 
 
 def _evidently(current: str, reference: pa.Table) -> float | None:

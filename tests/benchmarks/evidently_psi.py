@@ -19,7 +19,7 @@ def main(current: str, reference: str) -> None:
 
     warnings.simplefilter("ignore")
     now, before = pd.read_parquet(current), pd.read_parquet(reference)
-    texts = [name for name in now if now[name].dtype == object]
+    texts = [name for name in now if not pd.api.types.is_numeric_dtype(now[name])]
     definition = DataDefinition(
         numerical_columns=[name for name in now if name not in texts], categorical_columns=texts
     )

@@ -77,15 +77,18 @@ def cpu_seconds() -> float:
     return total
 
 
-def measure(sides: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Median CPU seconds of each side over `rounds` interleaved rounds, after each has run twice to warm up."""
+def measure(sides: Mapping[str, Callable[[], object]], rounds: int, *, warm_up: int = 2) -> dict[str, float]:
+    """Median CPU seconds of each side over `rounds` interleaved rounds, after `warm_up` rounds that do not count."""
     seen: dict[str, list[float]] = {name: [] for name in sides}
-    for number in range(-2, rounds):
+    for number in range(-warm_up, rounds):
         for name, action in sides.items():
             before, began = cpu_seconds(), time.monotonic()
             action()
             used, took = cpu_seconds() - before, time.monotonic() - began
-            print(f"{'warm-up' if number < 0 else f'round {number + 1}'}  {name}: {used:.2f} CPU s, {took:.2f} s")
+            print(
+                f"{'warm-up' if number < 0 else f'round {number + 1}'}  {name}: {used:.2f} CPU s, {took:.2f} s",
+                flush=True,
+            )
             if number >= 0:
                 seen[name].append(used)
     return {name: statistics.median(some) for name, some in seen.items() if some}
