@@ -222,7 +222,5 @@ def _columns(rows: DataFrame, definitions: Definitions, name: str) -> Sequence[s
         if column.name not in left_out and physical.can_be_profiled(column.dataType.simpleString())
     ]
     if not found:
-        raise UsageError(
-            f"--table {name}: it has nothing to profile besides keys, clocks, personal and engine columns"
-        )
+        raise UsageError(f"--table {name}: it has nothing to profile besides keys, clocks, personal and engine columns")
     return found

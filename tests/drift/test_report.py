@@ -134,7 +134,7 @@ def test_a_column_that_cannot_be_compared_comes_before_what_moved(profile: Profi
     broken = unweighted(profile, counts.rows, {"x1": "column is gone, it was double at training"})
     page = render(judged(profile, broken), Drift())
     assert headline(page).startswith("1 column could not be compared. 1 of 4 columns moved")
-    assert page.index("column is gone") < page.index("All columns")
+    assert page.index("Column is gone") < page.index("All columns")
 
 
 def test_the_score_says_how_many_lie_above_the_cut(moved: Verdicts) -> None:

@@ -343,35 +343,33 @@ def test_gold_is_built_of_what_was_accepted(place: Place, built: runs.Outcome) -
     assert load_definitions(place.conf).gold["gold.totals"].personal == ("buyer",)
 
 
-def test_a_slice_is_held_against_a_frozen_profile_before_it_is_written(place: Place, built: runs.Outcome) -> None:
-    def build(day: RunDates, action: str) -> runs.Outcome:
+def test_slices_are_held_against_a_frozen_profile_before_they_are_written(place: Place, built: runs.Outcome) -> None:
+    def build(days: RunDates, action: str) -> runs.Outcome:
         check = f"profile: {{name: usual, min_rows: 5, action: {action}}}\n"
         place.write("tables/silver/sales.yaml", SILVER + check)
-        return build_silver.run(place.spark, place.settings, day)
+        return build_silver.run(place.spark, place.settings, days)
 
-    def decided(day: RunDates) -> list[tuple[str, str]]:
-        rows = place.lake.read("ops.decisions").where("gate = 'profile'").orderBy("decided_at").collect()
-        return [(row["verdict"], row["reason"]) for row in rows if row["run_date"] == day.first]
+    def decided() -> dict[int, tuple[str, str]]:
+        rows = place.lake.read("ops.decisions").where("gate = 'profile'").collect()
+        return {row["run_date"].day: (row["verdict"], row["reason"]) for row in rows}
 
-    usual, odd = RunDates.single(DAYS.first), RunDates.single(date(2024, 1, 6))
+    first, odd = RunDates.single(DAYS.first), RunDates.single(date(2024, 1, 6))
     place.land(odd.first, *(f"{900 + n},{odd.first} 1{n}:00:00,6{n},buyer {n}" for n in range(8)))
     ingest_bronze.run(place.spark, place.settings, odd)
     try:
         with pytest.raises(MissingInput, match=r"no profile usual; freeze it first: report_drift --table silver\."):
-            build(usual, "fail")
-        assert build(usual, "warn").exit_code == 0
+            build(first, "fail")
+        assert build(first, "warn").exit_code == 0
+        assert decided()[1][0] == "warn"
         report_drift.run(
             place.spark, place.settings, RunDates(DAYS.first, date(2024, 1, 4)), table="silver.sales", freeze="usual"
         )
         [frozen] = place.lake.read("monitoring.drift_profiles").collect()
         assert [feature["name"] for feature in json.loads(frozen["profile"])["profile"]["features"]] == ["amount"]
-        assert build(usual, "fail").exit_code == 0
-        assert [verdict for verdict, _ in decided(usual)] == ["warn", "pass"]
-        refused = build(odd, "fail")
-        assert (refused.exit_code, refused.written) == (4, {})
-        assert "distributions against profile usual: 1 of 1 column moved further than chance" in refused.refused[0]
-        assert build(odd, "warn").written["silver.sales"] == 8
-        assert [verdict for verdict, _ in decided(odd)] == ["fail", "warn"]
+        found = build(RunDates(date(2024, 1, 4), odd.first), "fail")  # the 5th is refused by its volume
+        assert (found.exit_code, found.written["silver.sales"], len(found.refused)) == (4, 8, 2)
+        assert "2024-01-06 is refused: distributions against profile usual: 1 of 1 column moved" in found.refused[1]
+        assert {day: verdict for day, (verdict, _) in decided().items()} == {1: "warn", 4: "pass", 6: "fail"}
     finally:
         place.write("tables/silver/sales.yaml", SILVER)
         place.spark.sql("DROP SCHEMA IF EXISTS monitoring CASCADE")

@@ -167,23 +167,25 @@ def _numbers(judged: DataFrame, classes: Sequence[str]) -> tuple[list[SparkColum
 def _judged(key: tuple[Any, ...], group: pa.Table, *, task: Task, seed: int, how: Metrics) -> pa.Table:
     from scorelake import metrics
 
-    label, score = group.column("_label").to_numpy(), _scores(group, "_score", task)
+    label, score = _in_order(group.column("_label").to_numpy(), _scores(group, "_score", task))
     run_date, score_date, role, _, segment = (part.as_py() for part in key)
     versions = ",".join(sorted(set(group.column("model_version").to_pylist())))
     found = metrics.intervals(task, label, score, seed=seed, rounds=how.bootstrap, confidence=how.confidence)
     place = [run_date, score_date, role, versions]
     rows = [_row([*place, segment, "metric", name], estimate, label, score) for name, estimate in found.items()]
     if segment == EVERYBODY and task != "multiclass":
-        rows += _bucket_rows(place, group.column("_bucket").to_numpy(zero_copy_only=False), label, score)
+        rows += _bucket_rows(place, group, task)
     return _table(rows)
 
 
-def _bucket_rows(place: list[Any], buckets: Floats, label: Floats, score: Floats) -> list[dict[str, Any]]:
+def _bucket_rows(place: list[Any], group: pa.Table, task: Task) -> list[dict[str, Any]]:
     """Lift of each bucket: its mean label over that of all. With the mean score beside it this is the calibration."""
     import numpy as np
 
     from scorelake.metrics import Estimate
 
+    buckets = group.column("_bucket").to_numpy(zero_copy_only=False)
+    label, score = group.column("_label").to_numpy(), _scores(group, "_score", task)
     overall, rows = float(label.mean()), []
     for bucket in np.unique(buckets[~np.isnan(buckets.astype(np.float64))]):
         inside = buckets == bucket
@@ -196,8 +198,8 @@ def _bucket_rows(place: list[Any], buckets: Floats, label: Floats, score: Floats
 def _compared(key: tuple[Any, ...], group: pa.Table, *, task: Task, seed: int, how: Metrics) -> pa.Table:
     from scorelake import metrics
 
-    label = group.column("_label").to_numpy()
-    score, other = _scores(group, "_score", task), _scores(group, "_other_score", task)
+    scores = _scores(group, "_score", task), _scores(group, "_other_score", task)
+    label, score, other = _in_order(group.column("_label").to_numpy(), *scores)
     found = metrics.gains(task, label, score, other, seed=seed, rounds=how.bootstrap, confidence=how.confidence)
     place = [part.as_py() for part in key]
     return _table([_row([*place, "gain", name], estimate, label, score) for name, estimate in found.items()])
@@ -208,6 +210,16 @@ def _scores(group: pa.Table, prefix: str, task: Task) -> Floats:
 
     columns = [group.column(name).to_numpy() for name in group.column_names if name.startswith(prefix)]
     return np.column_stack(columns) if task == "multiclass" else columns[0]
+
+
+def _in_order(label: Floats, *scores: Floats) -> tuple[Floats, ...]:
+    """Labels and scores in an order of their own: rows arrive in another one in every run, and resamples draw them by
+    position, so that intervals would differ."""
+    import numpy as np
+
+    columns = [column for score in scores for column in np.atleast_2d(score.T)]
+    order = np.lexsort([label, *columns])
+    return label[order], *(score[order] for score in scores)
 
 
 def _row(place: list[Any], estimate: Estimate, label: Floats, score: Floats) -> dict[str, Any]:
