@@ -234,6 +234,14 @@ def test_what_changed_stands_before_the_figures(moved: Verdicts) -> None:
     assert page.index("values are higher") < page.index("chance alone stays below")
 
 
+def test_a_table_is_compared_with_its_profile_not_with_a_training(profile: Profile) -> None:
+    night = Night(subject="silver.meters", version="spring", run_date=DAY)
+    page = render(evaluate(profile, moved_counts(profile), night, Drift()), Drift())
+    assert "of profile spring</span>" in page
+    assert "in profile spring</li>" in page
+    assert "training" not in page.replace("as they were at training", "")
+
+
 def test_a_muted_column_does_not_speak_for_a_segment(profile: Profile) -> None:
     limits = Drift(features={"x0": DriftOverride(mute=Mute(until=DAY, reason="known"))})
     verdicts = judged(profile, moved_counts(profile), limits)

@@ -68,7 +68,7 @@ def test_each_feature_and_segment_has_a_row_and_the_whole_one_more(profile: Prof
 def test_terms_of_the_bins_sum_to_psi_and_their_shares_to_one(profile: Profile) -> None:
     verdicts = judged(profile, skewed(profile))
     bins = [row for row in verdicts.bins if (row.feature, row.segment) == ("x", "all")]
-    assert [row.label for row in bins] == ["0", "1", "unseen in training", "NaN", "null"]
+    assert [row.label for row in bins] == ["0", "1", "unseen before", "NaN", "null"]
     assert sum(row.term or 0 for row in bins) == pytest.approx(of(verdicts, "x").psi, rel=1e-12)
     assert (sum(row.share for row in bins), sum(row.share_reference for row in bins)) == (1, 1)
 
@@ -275,7 +275,7 @@ def test_rows_of_two_nights_add_up(profile: Profile) -> None:
 def test_rare_categories_are_not_spelled_out() -> None:
     profile = build_arrow(pa.table({"name": ["common"] * 10 + ["Ann Smith", ""]}), ["name"])
     labels = [row.label for row in reference_rows(profile, subject="m", version="1")]
-    assert labels == ["common", "rare category", "rare category", "other categories", "unseen in training", "null"]
+    assert labels == ["common", "rare category", "rare category", "other categories", "unseen before", "null"]
 
 
 def test_rows_fit_the_ddl_of_their_tables(spark: Any, profile: Profile) -> None:

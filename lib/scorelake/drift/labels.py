@@ -12,7 +12,7 @@ RARE_ROWS = 10
 """A category of fewer reference rows might point at somebody, so it goes by `rare`."""
 RARE = "rare category"
 
-_NAMES = {NAN: "NaN", NULL: "null", OTHER: "other categories", UNSEEN: "unseen in training"}
+_NAMES = {NAN: "NaN", NULL: "null", OTHER: "other categories", UNSEEN: "unseen before"}
 
 
 def cell_labels(feature: FeatureProfile) -> list[str]:

@@ -22,7 +22,7 @@ from scorelake.drift.profile import OVERALL
 from scorelake.drift.rows import WHOLE, worst_first
 from scorelake.drift.tables import MetricRow
 from scorelake.drift.view import Matured
-from scorelake.drift.words import advice, first_to_look_at, headline, sentence
+from scorelake.drift.words import advice, first_to_look_at, headline, reference, sentence
 from scorelake.models.watching import Drift
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ def render(
         night=verdicts.night,
         whole=verdicts.metrics[-1],
         headline=headline(verdicts.metrics),
+        reference=reference(verdicts.metrics[-1]),
         advice=advice(verdicts.metrics),
         index=index if index and view.safe_link(index) else None,
         counted=Counter(row.status for row in rows),

@@ -65,7 +65,7 @@ def judge(
     return _share_verdict(comparison, limits, fdr, shares) or _psi_verdict(comparison, limits, fdr, adjusted_p)
 
 
-_SHARES = (("null_change", NULL, "null values"), ("unseen", UNSEEN, "values unseen in training"))
+_SHARES = (("null_change", NULL, "null values"), ("unseen", UNSEEN, "values unseen before"))
 
 
 def share_tests(comparison: Comparison, limits: DriftLimits) -> dict[str, float]:

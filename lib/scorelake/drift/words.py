@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from scorelake.drift.charts import percent
 from scorelake.drift.profile import OVERALL
-from scorelake.drift.rows import WHOLE, worst_first
+from scorelake.drift.rows import TRAINING, WHOLE, worst_first
 from scorelake.drift.status import UNCOUNTED
 from scorelake.drift.tables import MetricRow
 
@@ -82,21 +82,26 @@ def message(metrics: Sequence[MetricRow], report: str) -> dict[str, object]:
     }
 
 
+def reference(row: MetricRow) -> str:
+    """What tonight is compared with: a model's training, or the profile that was frozen of a table."""
+    return f"profile {row.version}" if row.against == TRAINING and "." in row.subject else row.against
+
+
 def changes(row: MetricRow) -> list[str]:
     """What is different tonight, most tangible first; empty when nothing is."""
     if row.status in ("ERROR", "NO_DATA"):
         return [row.reason]
-    found = []
+    found, past = [], f"in {reference(row)}"
     for words, before, now in (
         ("empty (null)", row.null_share_reference, row.null_share),
         ("not a number (NaN)", row.nan_share_reference, row.nan_share),
-        ("below the lowest value seen in training", row.below_share_reference, row.below_share),
-        ("above the highest value seen in training", row.above_share_reference, row.above_share),
-        ("of a value never seen in training", row.unseen_share_reference, row.unseen_share),
+        (f"below the lowest value {past}", row.below_share_reference, row.below_share),
+        (f"above the highest value {past}", row.above_share_reference, row.above_share),
+        (f"of a value that did not occur {past}", row.unseen_share_reference, row.unseen_share),
         ("of a less common category", row.other_share_reference, row.other_share),
     ):
         if before is not None and now is not None and abs(now - before) >= _NOTICEABLE:
-            found.append(f"{percent(now)} of rows are {words}, {percent(before)} in training")
+            found.append(f"{percent(now)} of rows are {words}, {percent(before)} {past}")
     if row.became_constant:
         found.append("all rows now fall into one and the same cell")
     return found + _moved(row)
@@ -139,7 +144,7 @@ def _moved(row: MetricRow) -> list[str]:
     if abs(steps) < 0.05:
         return []
     way = "higher" if steps > 0 else "lower"
-    return [f"values are {way}: about {row.mean:.4g} on average, {row.mean_reference:.4g} in training"]
+    return [f"values are {way}: about {row.mean:.4g} on average, {row.mean_reference:.4g} in {reference(row)}"]
 
 
 def _columns(count: int) -> str:
