@@ -14,6 +14,7 @@ import pytest
 from scorelake.errors import ContractBroken, ScorelakeError, UnfitTrainingSet
 from scorelake.matrix import matrix
 from scorelake.training import collect as module
+from scorelake.training import spilled
 from scorelake.training.collect import collect
 from scorelake.training.dataset import Dataset, Feature
 
@@ -101,11 +102,12 @@ def test_pieces_hold_the_same_rows_in_the_same_order(frame: DataFrame, monkeypat
         assert whole.parts[part].matrix.tobytes() == pieces.parts[part].matrix.tobytes()
 
 
-def test_files_give_what_spark_gives(frame: DataFrame, tmp_path: Path) -> None:
+def test_files_give_what_spark_gives(frame: DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = str(tmp_path / "table")
     frame.repartition(3).write.format("delta").save(place)
     stored = frame.sparkSession.read.format("delta").load(place)
     spark = collected(stored)
+    monkeypatch.setattr(spilled, "LARGE_BYTES", 1)
     files = collected(stored, files=stored.inputFiles())
     assert files.features == spark.features
     for part in spark.parts:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scorelake.errors import ConfigError, ScorelakeError
 from scorelake.models import Model, Task
-from scorelake.training.dataset import Dataset, Part, names
+from scorelake.training import pages
+from scorelake.training.dataset import Dataset, Part
 from scorelake.training.fitted import Floats, Learnt
 
 if TYPE_CHECKING:
@@ -32,24 +35,23 @@ def fit(spec: Model, data: Dataset) -> Learnt:
     import xgboost
 
     params = parameters(spec, len(data.classes))
-    numeric = names(data.features, "number")
-    bins = {"max_bin": params["max_bin"]} if "max_bin" in params else {}
-    train = xgboost.QuantileDMatrix(data.train.matrix, data.train.label, feature_names=numeric, **bins)
-    validation = xgboost.QuantileDMatrix(
-        data.validation.matrix, data.validation.label, feature_names=numeric, ref=train, **bins
-    )
     stopping = spec.algorithm.early_stopping_rounds
-    try:
-        booster = xgboost.train(
-            params,
-            train,
-            num_boost_round=spec.algorithm.rounds,
-            evals=[(validation, "validation")],
-            early_stopping_rounds=stopping,
-            verbose_eval=False,
-        )
-    except xgboost.core.XGBoostError as error:
-        raise ScorelakeError(f"model {spec.name}: XGBoost refused: {_first_line(error)}") from error
+    with tempfile.TemporaryDirectory(prefix="scorelake-pages-") as scratch:
+        try:
+            train, validation = pages.train_and_validation(
+                data.train, data.validation, Path(scratch), bins=int(params.get("max_bin", pages.BINS))
+            )
+            booster = xgboost.train(
+                params,
+                train,
+                num_boost_round=spec.algorithm.rounds,
+                evals=[(validation, "validation")],
+                early_stopping_rounds=stopping,
+                verbose_eval=False,
+            )
+        except xgboost.core.XGBoostError as error:
+            raise ScorelakeError(f"model {spec.name}: XGBoost refused: {_first_line(error)}") from error
+        del train, validation
     rounds = booster.num_boosted_rounds() if stopping is None else booster.best_iteration + 1
     kept = booster[:rounds]
 
@@ -63,7 +65,7 @@ def predicted(booster: xgboost.Booster, part: Part) -> Floats:
     """Scores as float64; the features of `part` must be those of the booster, in order."""
     if not len(part):
         return np.empty(0)
-    return np.asarray(booster.inplace_predict(part.matrix, missing=np.nan), np.float64)
+    return pages.by_page(part, lambda matrix: booster.inplace_predict(matrix, missing=np.nan))
 
 
 def parameters(spec: Model, classes: int) -> dict[str, Any]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _PIECE_BYTES = 512 * 2**20
 """Collected at once; stays below the default of spark.driver.maxResultSize (1 GiB)."""
-_BATCH_ROWS = 65_536
+_COLUMNS_AT_ONCE = 4
 _LEAST_ROWS = 20
 
 
@@ -61,11 +61,12 @@ def collect(
     others = ["label", "split", "event_timestamp", *keys]
     filling = Filling(chosen, rows, task=task, keys=keys, dtype=dtype)
     if files:
-        batches = _from_files(files, [*features, *others])
+        for rows_of_group, columns in _from_files(files, list(features), others):
+            filling.add(rows_of_group, columns)
     else:
-        batches = _from_spark(frame, chosen, others, dtype=dtype, pieces=max(1, -(-needed // _PIECE_BYTES)))
-    for batch in batches:
-        filling.add(batch)
+        pieces = max(1, -(-needed // _PIECE_BYTES))
+        for batch in _from_spark(frame, chosen, others, dtype=dtype, pieces=pieces):
+            filling.add(batch, [batch])
     return filling.dataset()
 
 
@@ -124,15 +125,31 @@ def _rows_by_part(frame: DataFrame) -> dict[str, int]:
     return rows
 
 
-def _from_files(files: Sequence[str], columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+def _from_files(
+    files: Sequence[str], features: Sequence[str], others: Sequence[str]
+) -> Iterator[tuple[pa.RecordBatch, Iterator[pa.RecordBatch]]]:
+    """The rows of each row group: `others` in one batch, then the features a few columns at a time, since what a
+    reader holds of every open column (pages, dictionaries) is more than the matrix itself.
+    """
+    import pyarrow as pa
     from pyarrow.fs import FileSystem, LocalFileSystem
     from pyarrow.parquet import ParquetFile
 
+    def read(file: ParquetFile, group: int, columns: Sequence[str]) -> pa.RecordBatch:
+        table = file.read_row_group(group, columns=list(columns), use_threads=False)
+        [batch] = table.combine_chunks().to_batches()
+        return batch
+
+    few = [features[first : first + _COLUMNS_AT_ONCE] for first in range(0, len(features), _COLUMNS_AT_ONCE)]
     for path in files:
         is_uri = "://" in path or path.startswith("file:")
         system, inner = FileSystem.from_uri(path) if is_uri else (LocalFileSystem(), path)
         with ParquetFile(inner, filesystem=system) as file:
-            yield from file.iter_batches(_BATCH_ROWS, columns=list(dict.fromkeys(columns)), use_threads=False)
+            for group in range(file.num_row_groups):
+                if file.metadata.row_group(group).num_rows:
+                    rows = read(file, group, list(dict.fromkeys(others)))
+                    yield rows, (read(file, group, columns) for columns in few)
+        pa.default_memory_pool().release_unused()
 
 
 def _from_spark(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from scorelake.errors import ScorelakeError
 from scorelake.matrix import numbers
 from scorelake.models import Task
-from scorelake.training import checks
+from scorelake.training import checks, spilled
 from scorelake.training.dataset import Dataset, Feature, Part, names
 from scorelake.training.splits import PARTS
 
@@ -28,21 +28,30 @@ class Filling:
         self.features, self.task, self.keys = features, task, tuple(keys)
         self.parts = {part: _PartFilling(features, count, task=task, dtype=dtype) for part, count in rows.items()}
 
-    def add(self, batch: pa.RecordBatch) -> None:
-        """Take over the rows of `batch`: features, `label`, `split`, `event_timestamp` and the keys."""
-        split = batch.column("split").dictionary_encode()
+    def add(self, rows: pa.RecordBatch, columns: Iterable[pa.RecordBatch]) -> None:
+        """Take over some rows: `label`, `split`, `event_timestamp` and the keys of `rows`, and the features, which
+        `columns` hold among them, each batch for all of these rows.
+        """
+        split = rows.column("split").dictionary_encode()
         codes, known = split.indices.to_numpy(), split.dictionary.to_pylist()
         mine = {part: np.flatnonzero(codes == known.index(part)) for part in PARTS if part in known}
-        for part, rows in mine.items():
-            self.parts[part].reserve(len(rows))
+        label = _texts(rows, "label") if self.task == "multiclass" else numbers(rows, "label")
+        identity = rows.select([*self.keys, "event_timestamp"])
+        for part, chosen in mine.items():
+            self.parts[part].reserve(len(chosen))
+            self.parts[part].put_label(label[chosen], identity.take(chosen))
+        for batch in columns:
+            self._put(batch, mine)
+
+    def _put(self, batch: pa.RecordBatch, mine: Mapping[str, NDArray[np.int64]]) -> None:
         for feature in self.features:
-            is_number = feature.kind == "number"
-            values = numbers(batch, feature.name) if is_number else _texts(batch, feature.name)
+            if feature.name not in batch.schema.names:
+                continue
+            values = numbers(batch, feature.name) if feature.kind == "number" else _texts(batch, feature.name)
             for part, rows in mine.items():
-                self.parts[part].put(feature, values if len(rows) == len(codes) else values[rows])
-        label = _texts(batch, "label") if self.task == "multiclass" else numbers(batch, "label")
-        for part, rows in mine.items():
-            self.parts[part].put_label(label[rows], batch.select([*self.keys, "event_timestamp"]).take(rows))
+                self.parts[part].put(feature, values if len(rows) == len(values) else values[rows])
+        for part in mine:
+            spilled.release(self.parts[part].matrix)
 
     def dataset(self) -> Dataset:
         if not all(part.is_full for part in self.parts.values()):
@@ -56,7 +65,7 @@ class _PartFilling:
     def __init__(self, features: tuple[Feature, ...], rows: int, *, task: Task, dtype: str) -> None:
         self.features = features
         self.columns = {name: position for position, name in enumerate(names(features, "number"))}
-        self.matrix = np.empty((rows, len(self.columns)), dtype, order="F")
+        self.matrix = spilled.allocated(rows, len(self.columns), dtype)
         self.categories = {name: np.empty(rows, np.object_) for name in names(features, "category")}
         self.label: NDArray[Any] = np.empty(rows, np.object_ if task == "multiclass" else np.float64)
         self.identity: list[pa.RecordBatch] = []
@@ -85,6 +94,7 @@ class _PartFilling:
         order, entity = _order(self.identity, keys)
         for position in range(self.matrix.shape[1]):
             self.matrix[:, position] = self.matrix[order, position]
+            spilled.release(self.matrix)
         categories = {text: values[order] for text, values in self.categories.items()}
         label = self.label[order]
         codes = checks.codes(label, classes, name) if classes else label
@@ -98,17 +108,28 @@ def _order(identity: list[pa.RecordBatch], keys: Sequence[str]) -> tuple[NDArray
     Shuffled, so that the first n rows of a part are a random sample of it.
     """
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     table = pa.Table.from_batches(identity)
-    by_key = pc.sort_indices(table, [(name, "ascending") for name in (*keys, "event_timestamp")]).to_numpy()
+    ranks = [_ranks(table.column(name)) for name in (*keys, "event_timestamp")]
+    by_key = np.lexsort(ranks[::-1])
     is_new = np.zeros(len(by_key), bool)
-    for key in keys:
-        encoded = table.column(key).combine_chunks().dictionary_encode(null_encoding="encode")
-        codes = encoded.indices.to_numpy()[by_key]
-        is_new[1:] |= codes[1:] != codes[:-1]
+    for of_key in ranks[:-1]:
+        is_new[1:] |= np.diff(of_key[by_key]) != 0
     shuffled = np.random.default_rng(0).permutation(len(by_key))
     return by_key[shuffled].astype(np.int64), np.cumsum(is_new)[shuffled]
+
+
+def _ranks(column: pa.ChunkedArray) -> NDArray[np.int64]:
+    """Whole numbers in the order of the values, equal for equal ones; null is greatest."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_integer(column.type) and not column.null_count:
+        return np.asarray(column.to_numpy(), np.int64)
+    encoded = column.combine_chunks().dictionary_encode(null_encoding="encode")
+    rank = np.empty(len(encoded.dictionary), np.int64)
+    rank[pc.sort_indices(encoded.dictionary).to_numpy()] = np.arange(len(rank))
+    return np.asarray(rank[encoded.indices.to_numpy()])
 
 
 def _texts(batch: pa.RecordBatch, name: str) -> NDArray[np.object_]:
