@@ -42,6 +42,11 @@ def test_better_challenger_within_its_limits_is_promoted() -> None:
     assert {(d.gate, d.subject, d.run_date) for d in found.values()} == {("promotion", "churn/4", RUN_DATE)}
 
 
+def test_gate_that_asks_for_a_human_promotes_nobody() -> None:
+    assert judged(GOOD, FAIR, approval=True)["verdict"].verdict == "await approval"
+    assert judged(GOOD, GOOD, approval=True)["verdict"].verdict == "keep"
+
+
 def test_tie_keeps_the_champion() -> None:
     found = judged(GOOD, GOOD)
     assert found["auc gain over champion 3"].verdict == "fail"

@@ -48,3 +48,6 @@ class Promotion(Definition):
     no_champion: Literal["promote", "refuse"] = Field(
         default="promote", description="What happens when all limits hold and nobody is champion yet."
     )
+    approval: bool = Field(
+        default=False, description="A passed gate waits for promote_model --approve VERSION --by NAME --reason WHY."
+    )

@@ -170,6 +170,18 @@ class Lake:
         table = DeltaTable.forName(self.spark, self.identifier(name))
         self._retrying(lambda: table.update(condition, dict(values)))
 
+    def insert_unless(self, frame: DataFrame, name: str, condition: str) -> None:
+        """Add the rows of `frame` (s) for which no row of the table (t) meets `condition`.
+
+        Of two writers at once the second looks again at what the first has left, so that a condition on a key or a
+        number is kept; without it both would be added. The condition must compare the partition column.
+        """
+        from delta.tables import DeltaTable
+
+        _require_same_columns(name, frame.schema, self.read(name).schema)
+        table = DeltaTable.forName(self.spark, self.identifier(name)).alias("t")
+        self._retrying(lambda: table.merge(frame.alias("s"), condition).whenNotMatchedInsertAll().execute())
+
     def _commit_of(self, name: str, mark: Mark, *, since: int) -> Commit:
         """Our own commit, found by its mark, since another writer may have committed meanwhile.
 

@@ -88,6 +88,10 @@ class ModelRegistry:
                 name, version, digest, local, str(found.run_id), facts.columns, facts.task, facts.classes, found.tags
             )
 
+    def require(self, name: str, version: str) -> None:
+        """MissingInput when there is no such version."""
+        self._version(name, version)
+
     def version_of(self, name: str, alias: str) -> str | None:
         """The version number behind `alias`; None when there is no such model or alias."""
         from mlflow.exceptions import MlflowException
@@ -110,14 +114,27 @@ class ModelRegistry:
         run = self.client.get_run(str(self._version(name, version).run_id))
         return dict(run.data.metrics)
 
-    def promote(self, name: str, version: str) -> str | None:
-        """Point `champion` at `version`; the former champion's number. Promoting the champion again changes nothing."""
+    def promote(self, name: str, version: str, *, former: str | None = None) -> str | None:
+        """Point `champion` at `version`; the number of the version that had the alias.
+
+        `former` is the champion to return to, by default that version. Promoting the champion again changes nothing.
+        """
         self._version(name, version)
-        former = self.version_of(name, CHAMPION)
-        if former != version:
-            self.client.set_model_version_tag(self._registered_name(name), version, _FORMER, former or "")
+        leaving = self.version_of(name, CHAMPION)
+        if leaving != version:
+            returning = former or leaving or ""
+            self.client.set_model_version_tag(self._registered_name(name), version, _FORMER, returning)
             self.client.set_registered_model_alias(self._registered_name(name), CHAMPION, version)
-        return former
+        return leaving
+
+    def former(self, name: str) -> tuple[str, str]:
+        """Numbers of the champion and of the one before it. MissingInput when there is none to return to."""
+        leaving = self.version_of(name, CHAMPION)
+        returning = self._version(name, leaving).tags.get(_FORMER) if leaving is not None else None
+        if leaving is None or not returning:
+            raise MissingInput(f"model {name} has no former champion to return to; promote another version")
+        self._version(name, returning)
+        return leaving, returning
 
     def rollback(self, name: str, reason: str) -> tuple[str, str]:
         """Make the former champion champion again; the numbers of the version that leaves and of the one that returns.
@@ -125,11 +142,7 @@ class ModelRegistry:
         The one that leaves is no challenger any more, so that no gate of before can promote it again. MissingInput
         when there is no champion or it was the first.
         """
-        leaving = self.version_of(name, CHAMPION)
-        returning = self._version(name, leaving).tags.get(_FORMER) if leaving is not None else None
-        if leaving is None or not returning:
-            raise MissingInput(f"model {name} has no former champion to return to; promote another version")
-        self._version(name, returning)
+        leaving, returning = self.former(name)
         self.client.set_model_version_tag(self._registered_name(name), leaving, _ROLLED_BACK, reason)
         if self.version_of(name, CHALLENGER) == leaving:
             self.client.delete_registered_model_alias(self._registered_name(name), CHALLENGER)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple, dataclass, fields
-from datetime import date, datetime
+from dataclasses import astuple, dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from scorelake import runs
@@ -114,21 +114,3 @@ def last_run(lake: Lake) -> list[Row]:
     steps = lake.read(STEPS)
     newest = steps.orderBy(F.desc("started_at")).select("run_id").first()
     return steps.where(F.col("run_id") == newest["run_id"]).orderBy("started_at").collect() if newest else []
-
-
-def recorded(lake: Lake, gate: str, subject: str, run_date: date) -> tuple[Decision, ...]:
-    """What `gate` said of `subject` on `run_date`, as its first run recorded it; empty when it was never asked.
-
-    A handful of rows: one a metric.
-    """
-    from pyspark.sql import functions as F
-
-    if not lake.exists(DECISIONS):
-        return ()
-    asked = (F.col("gate") == gate) & (F.col("subject") == subject) & (F.col("run_date") == F.lit(run_date))
-    rows = lake.read(DECISIONS).where(asked).collect()
-    if not rows:
-        return ()
-    first = min(rows, key=lambda row: row["decided_at"])["run_id"]
-    decisions = [Decision(*(row[name.name] for name in fields(Decision))) for row in rows if row["run_id"] == first]
-    return tuple(sorted(decisions, key=lambda decision: decision.metric == "verdict"))

@@ -15,7 +15,7 @@ from scorelake.models import Model
 
 GATE = "promotion"
 PASS, FAIL = "pass", "fail"
-PROMOTE, KEEP, REFUSE = "promote", "keep", "refuse"
+PROMOTE, KEEP, REFUSE, AWAIT = "promote", "keep", "refuse", "await approval"
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,8 @@ class Contest:
 
 
 def judge(spec: Model, contest: Contest, run_date: date) -> tuple[Decision, ...]:
-    """One row a gate, then the verdict: `promote`, `keep` the champion, or `refuse` when there is none to keep.
+    """One row a gate, then the verdict: `promote`, `keep` the champion, or `refuse` when there is none to keep;
+    `await approval` instead of `promote` where the model file asks for a human.
 
     A metric that the rows cannot tell fails its gate. To replace the champion, the whole interval of the paired gain
     must lie above `min_gain`; ties keep it.
@@ -52,7 +53,8 @@ def judge(spec: Model, contest: Contest, run_date: date) -> tuple[Decision, ...]
         return (*gates, judging.verdict(verdict, f"failed: {', '.join(failed)}"))
     if contest.champion is None and spec.promotion.no_champion == "refuse":
         return (*gates, judging.verdict(REFUSE, "nobody is champion yet, and promotion.no_champion says refuse"))
-    return (*gates, judging.verdict(PROMOTE, f"passed {len(gates)} gates"))
+    verdict = AWAIT if spec.promotion.approval else PROMOTE
+    return (*gates, judging.verdict(verdict, f"passed {len(gates)} gates"))
 
 
 def is_promoted(decisions: Sequence[Decision]) -> bool:
