@@ -61,6 +61,7 @@ with DAG(
                     "spark.executorEnv.OMP_WAIT_POLICY": "PASSIVE",
                     "spark.sql.session.timeZone": "UTC",
                     "spark.sql.execution.arrow.maxRecordsPerBatch": "50000",
+                    "spark.sql.codegen.hugeMethodLimit": "8000",
                 },
             },
         },
