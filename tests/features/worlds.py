@@ -24,7 +24,7 @@ SPINE = "world int, q int, k string, place int, event_timestamp timestamp"
 
 MICRO = timedelta(microseconds=1)
 SHORT, DAY, THREE_DAYS, TTL = timedelta(seconds=7), timedelta(days=1), timedelta(days=3), timedelta(days=2)
-_STARTS = (
+STARTS = (
     datetime(2024, 3, 31, 0, 59, 59, 999999),  # clocks go forward in Europe
     datetime(2024, 11, 3, 5, 30),  # and back in America
     datetime(2024, 2, 29),
@@ -52,14 +52,25 @@ def build(seed: int, count: int) -> Worlds:
     rows: list[dict[str, Any]] = []
     spine: list[dict[str, Any]] = []
     for world in range(count):
-        start = random.choice(_STARTS)
+        start = random.choice(STARTS)
         some = [_row(random, world, start) for _ in range(random.choice((0, 1, 3, 6, 12)))]
         some += [_correction(random, row) for row in some if random.random() < 0.4]
+        some += [dict(row) for row in some if random.random() < 0.05]  # delivered twice
         asked = [_question(random, world, start, number) for number in range(random.choice((0, 1, 3, 5)))]
         asked += [dict(question) for question in asked if random.random() < 0.2]
         rows += some
         spine += asked
     return Worlds(rows, spine)
+
+
+def with_another_future(some: Worlds, seed: int, until: datetime) -> Worlds:
+    """The same worlds with other rows in place of those that are not known at `until`, and other rows besides."""
+    random = Random(seed)
+    rows = [row for row in some.rows if row["a"] is not None and row["a"] <= until]
+    later = [
+        _row(random, row["world"], until) | {name: row[name] for name in ("k", "place", "rid")} for row in some.rows
+    ]
+    return Worlds(rows + [row | {"a": until + random.choice(_STEPS) + MICRO} for row in later], some.spine)
 
 
 def frames(spark: SparkSession, some: Worlds) -> tuple[DataFrame, DataFrame]:
@@ -107,7 +118,7 @@ def _row(random: Random, world: int, start: datetime) -> dict[str, Any]:
 
 def _correction(random: Random, row: dict[str, Any]) -> dict[str, Any]:
     """A later version of a row: often the same place and time, sometimes moved, sometimes at the same stamp."""
-    other = _row(random, row["world"], row["e"] or _STARTS[0])
+    other = _row(random, row["world"], row["e"] or STARTS[0])
     kept = {name: row[name] for name in ("rid", "k", "place", "e", "a") if name == "rid" or random.random() < 0.7}
     later = random.choice((timedelta(0), MICRO, DAY))
     return other | kept | {"a": row["a"] and row["a"] + later}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -36,9 +37,11 @@ def names(view: View, *, audit: bool) -> tuple[str, ...]:
 
 
 def require_distinct_names(spine: DataFrame, views: Sequence[View], *, audit: bool) -> None:
-    """Raise UsageError when a feature would take the name of another column."""
+    """Raise UsageError when a feature would take the name of another column, as the session tells names apart."""
     columns = [*spine.columns, *(name for view in views for name in names(view, audit=audit))]
-    twice = sorted({name for name in columns if columns.count(name) > 1})
+    is_exact = spine.sparkSession.conf.get("spark.sql.caseSensitive") == "true"
+    seen = Counter(columns if is_exact else map(str.lower, columns))
+    twice = sorted({name for name in columns if seen[name if is_exact else name.lower()] > 1})
     if twice:
         raise UsageError(f"columns {', '.join(twice)} would stand twice in the result; give the view a prefix")
 

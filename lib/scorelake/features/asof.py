@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import StructType
 
 from scorelake.features import answers, files, sources, wire
 from scorelake.features.bucket import Bucket
-from scorelake.features.clock import micros
+from scorelake.features.clock import micros, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -58,7 +57,8 @@ def as_of(
         grouped.setdefault(tuple(sorted(view.join_keys)), []).append(view)
     for keys, some in grouped.items():
         frame = _join(frame, keys, some, timestamp, audit=audit, between=_instants(between), partitions=partitions)
-    return frame.select(*spine.columns, *(name for view in views for name in answers.names(view, audit=audit)))
+    names = (*spine.columns, *(name for view in views for name in answers.names(view, audit=audit)))
+    return frame.select(*map(quoted, names))
 
 
 def buckets(frame: DataFrame, partitions: int | None) -> int:
@@ -92,13 +92,13 @@ def _join(
     found = [table.in_files(between) for table in tables]
     is_small = sum(one.size if one else files.EVERYWHERE_BYTES for one in found) < files.EVERYWHERE_BYTES
     members = [sources.spine(frame, keys, timestamp), *(table.frame(between) for table in tables)]
-    fields = answers.fields(views, audit=audit)
-    schema = StructType([*frame.schema.fields, *fields])
+    fields = [*frame.schema.fields, *answers.fields(views, audit=audit)]
+    schema = wire.by_position(fields)
     width, shares = max(len(keys), 1), buckets(frame, partitions)
     bucket = Bucket(
         keys=width,
         members={number: to_arrow_schema(member.schema) for number, member in enumerate(members)},
-        sources=[table.plan(len(frame.columns), fields, audit=audit) for table in tables],
+        sources=[table.plan(fields, audit=audit) for table in tables],
         schema=to_arrow_schema(schema),
         between=between,
         shares=shares,
@@ -109,7 +109,7 @@ def _join(
         for number, member in enumerate(members)
         if number not in bucket.files
     ]
-    return shuffled(wired, partitions).mapInArrow(bucket, schema)
+    return shuffled(wired, partitions).mapInArrow(bucket, schema).toDF(*(field.name for field in fields))
 
 
 def packed(member: DataFrame, table: files.Table | None, pack: wire.Pack, partitions: int | None) -> DataFrame:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from scorelake.features.files import Table
 
 SINCE, DELETED = "#since", "#deleted"
-"""Names of the engine's own columns among a source's; no column of a table begins with #."""
+"""Names of the engine's own columns among a source's; those of the table itself are numbered."""
 ROWS_AT_ONCE = 65_536
 
 

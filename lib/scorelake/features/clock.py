@@ -23,6 +23,11 @@ def micros(of: datetime | timedelta) -> int:
     return (of - _EPOCH if isinstance(of, datetime) else of) // _MICRO
 
 
+def reach(length: timedelta) -> int:
+    """A length of time in microseconds, at most 2**61 (73,000 years), so that no instant less it leaves 64 bits."""
+    return min(micros(length), 1 << 61)
+
+
 def micros_column(frame: DataFrame, name: str, what: str) -> Column:
     """A TIMESTAMP, TIMESTAMP_NTZ or DATE column in microseconds, the latter two read as UTC.
 

@@ -74,7 +74,17 @@ def squares(values: NDArray[np.float64]) -> list[Digit]:
 
 
 def to_floats(totals: Sequence[Digit], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Totals as unevaluated sums high + low of two doubles; high is the total rounded."""
+    """Totals as unevaluated sums high + low of two doubles; high is the total rounded, infinite beyond a double."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        high, low = _added(totals, count)
+        beyond = np.flatnonzero(~np.isfinite(high))
+        if len(beyond):
+            smaller = [Digit(digit.exponent - 2 * BITS, digit.values[beyond]) for digit in totals]
+            high[beyond], low[beyond] = np.ldexp(_added(smaller, len(beyond))[0], 2 * BITS), 0.0
+    return high, low
+
+
+def _added(totals: Sequence[Digit], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     high = np.zeros(count)
     low = np.zeros(count)
     for digit in sorted(totals, key=lambda digit: -digit.exponent):

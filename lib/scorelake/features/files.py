@@ -121,10 +121,17 @@ class Table:
         path, begin, end = piece
         with parquet.ParquetFile(path, coerce_int96_timestamp_unit="us") as file:
             groups = [group for group in self._groups(file.metadata) if begin <= group.begin < end]
-            names = [name for name in self.types.names if name in file.schema_arrow.names]
+            spelled = self._spelled(file.schema_arrow.names)
+            names = list(spelled.values())
             wanted = [group.number for group in groups if not group.is_excluded]
             for batch in file.iter_batches(_ROWS_AT_ONCE, row_groups=wanted, columns=names, use_threads=False):
-                yield self._member(batch)
+                yield self._member(batch, spelled)
+
+    def _spelled(self, names: Sequence[str]) -> dict[str, str]:
+        """Column -> its name in a file, which may differ in case, as it may for Spark; without those it lacks."""
+        by_lower = {name.lower(): name for name in names}
+        found = {name: name if name in names else by_lower.get(name.lower()) for name in self.types.names}
+        return {name: there for name, there in found.items() if there is not None}
 
     def _groups(self, metadata: Any) -> Iterator[_Group]:
         position = {metadata.schema.column(number).path: number for number in range(metadata.num_columns)}
@@ -134,11 +141,11 @@ class Table:
             excluded = any(bound.excludes(group.column(position[bound.column]).statistics) for bound in known)
             yield _Group(number, group.column(0).data_page_offset, excluded)
 
-    def _member(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+    def _member(self, batch: pa.RecordBatch, spelled: Mapping[str, str]) -> pa.RecordBatch:
         """A column that the file does not have was added to the table later: null."""
         found = {
-            field.name: batch.column(field.name).cast(field.type)
-            if field.name in batch.schema.names
+            field.name: batch.column(spelled[field.name]).cast(field.type)
+            if field.name in spelled
             else pa.nulls(batch.num_rows, field.type)
             for field in self.types
         }

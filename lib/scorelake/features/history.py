@@ -6,7 +6,7 @@ without ttl; valid_to is null while nothing ends it. A source row may own severa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema
-from pyspark.sql.types import StructField, StructType, TimestampType
+from pyspark.sql.types import StructField, TimestampType
 
 from scorelake.errors import UsageError
 from scorelake.features import answers, asof, ordering, sources, wire
 from scorelake.features.bucket import Part, SourcePlan, SourceRows, entity_codes, in_slices
-from scorelake.features.clock import micros, micros_column, quoted
+from scorelake.features.clock import micros_column, quoted, reach
 from scorelake.features.reigns import reigns
 from scorelake.features.timeline import FOREVER
 
@@ -52,19 +52,17 @@ def intervals(view: View, *, partitions: int | None = None) -> DataFrame:
     taken = {*keys, VALID_FROM, VALID_TO, EVENT_TIME} & set(view.lookups)
     if taken:
         raise UsageError(f"view {view.name}: its interval table already has a column {', '.join(sorted(taken))}")
-    schema = StructType(fields)
     work = _Intervals(
         keys=max(len(keys), 1),
         shown=len(keys),
         rows=to_arrow_schema(frame.schema),
-        plan=table.plan(0, answers.fields([view], audit=False), audit=False),
-        lookups=list(view.lookups.values()),
-        schema=to_arrow_schema(schema),
+        plan=table.plan(answers.fields([view], audit=False), audit=False),
+        schema=to_arrow_schema(wire.by_position(fields)),
     )
     pack = wire.Pack(0, max(len(keys), 1), asof.buckets(frame, partitions))
-    return asof.shuffled([asof.packed(frame, table.in_files(None), pack, partitions)], partitions).mapInArrow(
-        work, schema
-    )
+    packed = asof.packed(frame, table.in_files(None), pack, partitions)
+    found = asof.shuffled([packed], partitions).mapInArrow(work, wire.by_position(fields))
+    return found.toDF(*(field.name for field in fields))
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,6 @@ class _Intervals:
     shown: int
     rows: pa.Schema
     plan: SourcePlan
-    lookups: Sequence[str]
     schema: pa.Schema
 
     def __call__(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -93,7 +90,7 @@ class _Intervals:
             ordering.from_integers(found.begin, stamp),
             ordering.from_integers(found.end, stamp, found.end != FOREVER),
             ordering.from_integers(source.line.at[found.position], stamp),
-            *(source.columns[name].take(rows) for name in self.lookups),
+            *(source.columns[name].take(rows) for name in self.plan.views[0].lookups),
         ]
         arrays = [column.cast(field.type) for column, field in zip(columns, self.schema, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
@@ -105,17 +102,21 @@ def as_of_intervals(
     """The same answer as `as_of(spine, [view])`, read from `stored`, the view's interval table."""
     answers.require_distinct_names(spine, [view], audit=audit)
     at = micros_column(spine, timestamp, "spine")
-    asked = spine.select(*(F.col(quoted(name)) for name in spine.columns), at.alias("#asked")).hint("shuffle_hash")
-    kept = stored.select(*(F.col(quoted(name)).alias(f"#{name}") for name in stored.columns))
-    is_same = [F.col(quoted(key)) == F.col(quoted(f"#{key}")) for key in view.join_keys]
-    from_, to, event = (F.unix_micros(f"#{name}") for name in (VALID_FROM, VALID_TO, EVENT_TIME))
+    own = {name: wire.value_column(number) for number, name in enumerate(spine.columns)}
+    asked = spine.select(*(F.col(quoted(name)).alias(new) for name, new in own.items()), at.alias("#asked"))
+    theirs = {name: f"#stored{number}" for number, name in enumerate(stored.columns)}
+    kept = stored.select(*(F.col(quoted(name)).alias(new) for name, new in theirs.items()))
+    is_same = [F.col(own[key]) == F.col(theirs[key]) for key in view.join_keys]
+    from_, to, event = (F.unix_micros(theirs[name]) for name in (VALID_FROM, VALID_TO, EVENT_TIME))
     wins = (F.col("#asked") >= from_) & (to.isNull() | (F.col("#asked") < to))
-    joined = asked.join(kept, on=reduce(lambda one, other: one & other, [*is_same, wins]), how="left")
+    joined = asked.hint("shuffle_hash").join(
+        kept, on=reduce(lambda one, other: one & other, [*is_same, wins]), how="left"
+    )
     age = F.col("#asked") - event
-    is_fresh = age <= F.lit(micros(view.ttl)) if view.ttl else F.lit(True)
-    features = [F.when(is_fresh, F.col(quoted(f"#{name}"))).alias(view.prefix + name) for name in view.lookups]
+    is_fresh = age <= F.lit(reach(view.ttl)) if view.ttl else F.lit(True)
+    features = [F.when(is_fresh, F.col(theirs[name])).alias(view.prefix + name) for name in view.lookups]
     if audit:
         event_name, age_name = answers.audit_names(view)
-        features.append(F.when(is_fresh, F.col(f"#{EVENT_TIME}")).alias(event_name))
+        features.append(F.when(is_fresh, F.col(theirs[EVENT_TIME])).alias(event_name))
         features.append(F.when(is_fresh, age / F.lit(1_000_000.0)).alias(age_name))
-    return joined.select(*(F.col(quoted(name)) for name in spine.columns), *features)
+    return joined.select(*(F.col(new).alias(name) for name, new in own.items()), *features)

@@ -13,7 +13,7 @@ from scorelake.features import exact, ordering
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_EXACT_IN_DOUBLE = 1 << 53
+EXACT_IN_DOUBLE = 1 << 53
 _SAFE = 1 << 61
 
 
@@ -29,18 +29,28 @@ def digits(column: pa.Array, rows: NDArray[np.int64]) -> list[exact.Digit]:
 
 
 def as_doubles(column: pa.Array) -> NDArray[np.float64]:
-    """A numeric column as doubles; a narrow decimal by its digits (times 10**scale), which are exact below 2**53."""
+    """A numeric column as doubles; a decimal by its digits (times 10**scale). Exact below 2**53."""
     kind = column.type
     if pa.types.is_floating(kind):
         return ordering.floats(column)
     if ordering.is_decimal(kind) and kind.precision > ordering.NARROW_DECIMAL:
-        return np.asarray(column.cast(pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False))
+        low, high = _words(column).T
+        wide = high * 2.0**64 + low.astype(np.uint64).astype(np.float64)
+        return np.asarray(np.where(high == low >> 63, low.astype(np.float64), wide))  # small negatives would cancel
     return ordering.integers(column).astype(np.float64)
+
+
+def as_integers(column: pa.Array, rows: NDArray[np.int64]) -> NDArray[Any]:
+    """Some rows of an integer or decimal column as Python's own integers, a decimal by its digits."""
+    if ordering.is_decimal(column.type) and column.type.precision > ordering.NARROW_DECIMAL:
+        words = _words(column)[rows]
+        return np.asarray(words[:, 1].astype(object) * (1 << 64) + words[:, 0].astype(np.uint64).astype(object))
+    return ordering.integers(column)[rows].astype(object)
 
 
 def quotient(total: NDArray[Any], count: NDArray[np.int64]) -> NDArray[np.float64]:
     """total / count as doubles, rounded once."""
-    if total.dtype != object and (not len(total) or int(np.abs(total).max()) < _EXACT_IN_DOUBLE):
+    if total.dtype != object and (not len(total) or int(np.abs(total).max()) < EXACT_IN_DOUBLE):
         return np.asarray(total / count)
     pairs = zip(total.tolist(), count.tolist(), strict=True)
     return np.array([whole_sum / rows for whole_sum, rows in pairs], dtype=np.float64)

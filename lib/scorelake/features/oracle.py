@@ -131,9 +131,11 @@ def _comparable(value: Any) -> Any:
     if isinstance(value, float) and math.isnan(value):
         return (2,)
     if isinstance(value, Mapping):
-        return (1, [_comparable(part) for part in value.values()])
+        return (1, tuple(_comparable(part) for part in value.values()))
     if isinstance(value, list | tuple):
-        return (1, [_comparable(part) for part in value])
+        return (1, tuple(_comparable(part) for part in value))
+    if isinstance(value, bytearray):
+        return (1, bytes(value))
     return (1, value.encode() if isinstance(value, str) else value)
 
 
@@ -142,6 +144,8 @@ def _hashable(value: Any) -> Any:
         return tuple(_hashable(part) for part in value.values())
     if isinstance(value, list | tuple):
         return tuple(_hashable(part) for part in value)
+    if isinstance(value, bytearray):
+        return bytes(value)
     return "NaN" if isinstance(value, float) and math.isnan(value) else (type(value), value)
 
 
@@ -158,12 +162,12 @@ def _lookups(rules: Rules, mine: Sequence[Row], t: datetime) -> dict[str, Answer
 def _window(rules: Rules, mine: Sequence[Row], t: datetime, what: Sequence[Any]) -> Answer:
     function, column, length = what
     inside = [
-        row for row in mine if row[rules.event_time] < t and (length is None or row[rules.event_time] >= t - length)
+        row for row in mine if row[rules.event_time] < t and (length is None or t - row[rules.event_time] <= length)
     ]
     inside.sort(key=partial(_time_order, rules))
     if function == "age":
         value = (t - inside[-1][rules.event_time]) / timedelta(seconds=1) if inside else None
-        return Answer(value, inside)
+        return Answer(value, inside, tolerance=4e-16 * (value or 0.0))
     if column == "*":
         return Answer(len(inside), inside)
     values = [row[column] for row in inside if row[column] is not None]
@@ -221,7 +225,7 @@ def _like(example: Any, exact: Fraction, *, more_digits: int, is_mean: bool = Fa
     if isinstance(example, Decimal):
         with localcontext() as context:
             context.prec = 100
-            unit = Decimal(1).scaleb(int(example.as_tuple().exponent) - more_digits)
+            unit = Decimal(1).scaleb(max(int(example.as_tuple().exponent) - more_digits, -38))  # Spark's finest
             return (Decimal(exact.numerator) / Decimal(exact.denominator)).quantize(unit, ROUND_HALF_UP)
     if isinstance(example, int) and not is_mean:
         return int(exact)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import to_arrow_schema, to_arrow_type
 from pyspark.sql.types import (
+    ArrayType,
     DataType,
     DoubleType,
     FloatType,
@@ -25,7 +26,7 @@ from pyspark.sql.types import (
 from scorelake.errors import UsageError
 from scorelake.features import answers, files, wire
 from scorelake.features.bucket import DELETED, SINCE, SourcePlan, ViewPlan
-from scorelake.features.clock import micros, micros_column, quoted
+from scorelake.features.clock import micros_column, quoted, reach
 from scorelake.features.views import ROWS, View
 from scorelake.features.windows import Ask
 
@@ -66,6 +67,11 @@ class Source:
     def _columns(self) -> tuple[str, ...]:
         values = [name for view in self.views for name in view.values()]
         return tuple(dict.fromkeys((*values, *self._tie_break, *self._identity)))
+
+    @property
+    def _wired(self) -> dict[str, str]:
+        """Column of the table -> its name in `frame`."""
+        return {name: wire.value_column(number) for number, name in enumerate(self._columns)}
 
     @property
     def _may_move(self) -> bool:
@@ -109,7 +115,7 @@ class Source:
             columns[SINCE] = view.available_at
         if view.deleted is not None:
             columns[DELETED] = view.deleted
-        return columns | {name: name for name in self._columns}
+        return columns | {wired: name for name, wired in self._wired.items()}
 
     def frame(self, between: tuple[int, int] | None, *, copies: int = _COPIES) -> DataFrame:
         """Keys, instant, own and used columns of every row that some t can see, or that hides one it could see."""
@@ -150,7 +156,7 @@ class Source:
             for length in lengths:
                 if length is None:
                     return None
-                longest = max(longest, micros(length))
+                longest = max(longest, reach(length))
         return longest
 
     def _with_ghosts(self, selected: DataFrame) -> DataFrame:
@@ -179,8 +185,9 @@ class Source:
 
     def _words(self, frame: DataFrame) -> dict[str, Column]:
         """The identity of a row: its keys if they are few integers, else two 64-bit hashes; null if any key is."""
-        columns = [F.col(quoted(name)) for name in self._identity]
-        kinds = [frame.schema[name].dataType for name in self._identity]
+        identity = [self._wired[name] for name in self._identity]
+        columns = [F.col(name) for name in identity]
+        kinds = [frame.schema[name].dataType for name in identity]
         if all(isinstance(kind, IntegralType) for kind in kinds) and len(columns) <= len(_WORDS):
             words = [column.cast("bigint") for column in columns]
         else:
@@ -188,32 +195,34 @@ class Source:
         complete = reduce(lambda one, other: one & other, (column.isNotNull() for column in columns))
         return {word: F.when(complete, value) for word, value in zip(_WORDS, words, strict=False)}
 
-    def plan(self, offset: int, fields: Sequence[StructField], *, audit: bool) -> SourcePlan:
-        """What a worker needs to know; places count from the spine's `offset` columns on, in the order of `fields`."""
-        place = {field.name: offset + number for number, field in enumerate(fields)}
+    def plan(self, fields: Sequence[StructField], *, audit: bool) -> SourcePlan:
+        """What a worker needs to know; `fields` are all columns of the output, in order."""
+        place = {field.name: number for number, field in enumerate(fields)}
         kind = {field.name: field.dataType for field in fields}
-        mine = [_view_plan(view, place, kind, audit=audit) for view in self.views]
+        wired = self._wired
         return SourcePlan(
             is_clocked=self._view.is_clocked,
             is_ordered=self._reads_order,
-            tie_break=self._tie_break,
-            identity=self._identity if self._view.row_keys else None,
-            views=mine,
+            tie_break=[wired[name] for name in self._tie_break],
+            identity=[wired[name] for name in self._identity] if self._view.row_keys else None,
+            views=[_view_plan(view, place, kind, wired, audit=audit) for view in self.views],
         )
 
 
-def _view_plan(view: View, place: Mapping[str, int], kind: Mapping[str, DataType], *, audit: bool) -> ViewPlan:
+def _view_plan(
+    view: View, place: Mapping[str, int], kind: Mapping[str, DataType], wired: Mapping[str, str], *, audit: bool
+) -> ViewPlan:
     places = [place[name] for name in view.features]
     if view.lookups:
         audited = [place[name] for name in answers.audit_names(view)] if audit else []
-        ttl = micros(view.ttl) if view.ttl else None
-        return ViewPlan(places=places, lookups=list(view.lookups.values()), ttl=ttl, audit=audited)
+        lookups = [wired[column] for column in view.lookups.values()]
+        return ViewPlan(places=places, lookups=lookups, ttl=reach(view.ttl) if view.ttl else None, audit=audited)
     asks = [
         Ask(
             name=name,
             function=window.function,
-            column="" if window.column == ROWS or window.function == "age" else window.column,
-            length=None if window.length is None else micros(window.length),
+            column="" if window.column == ROWS or window.function == "age" else wired[window.column],
+            length=None if window.length is None else reach(window.length),
             kind=to_arrow_type(kind[name]),
         )
         for name, window in zip(view.features, view.windows, strict=True)
@@ -248,13 +257,21 @@ def _require_comparable(view: View, spine: DataFrame, timestamp: str) -> None:
             raise UsageError(f"view {view.name}: the spine has no column {name}; it has {spine.columns}")
     for ours, theirs in view.join_keys.items():
         one, other = spine.schema[ours].dataType, view.rows.schema[theirs].dataType
-        if isinstance(one, DoubleType | FloatType | MapType):
+        if _holds_inexact(one):
             raise UsageError(f"view {view.name}: key {ours} is {one.simpleString()}, which cannot be compared exactly")
         if _comparable(one) != _comparable(other):
             raise UsageError(
                 f"view {view.name}: key {ours} is {one.simpleString()} in the spine and {other.simpleString()} "
                 "in the source; cast one of them"
             )
+
+
+def _holds_inexact(data_type: DataType) -> bool:
+    if isinstance(data_type, ArrayType):
+        return _holds_inexact(data_type.elementType)
+    if isinstance(data_type, StructType):
+        return any(_holds_inexact(field.dataType) for field in data_type.fields)
+    return isinstance(data_type, DoubleType | FloatType | MapType)
 
 
 def _comparable(data_type: DataType) -> str:
@@ -280,5 +297,5 @@ def spine(frame: DataFrame, keys: tuple[str, ...], timestamp: str) -> DataFrame:
     columns = [_key(frame, name).alias(wire.key_column(i)) for i, name in enumerate(keys)]
     if not keys:
         columns = [F.pmod(F.xxhash64(at), F.lit(_COPIES)).cast("bigint").alias(wire.key_column(0))]
-    own = [F.col(quoted(name)) for name in frame.columns]
+    own = [F.col(quoted(name)).alias(wire.value_column(number)) for number, name in enumerate(frame.columns)]
     return frame.select(*columns, at.alias(wire.AT), *own)

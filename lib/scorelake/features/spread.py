@@ -1,36 +1,58 @@
 """Sample variance about the mean over the visible rows of trailing windows, to a relative error of 1e-9.
 
 From exact totals of x and of x squared, subtracted in pairs of doubles (106 bits): that is enough unless the spread is
-below 2**-70 of the size of the squares. Those windows are read row by row, about their own mean.
+far below the size of the squares, or a square is no normal double. Such windows are read row by row, about their own
+mean. Which way a window goes, and every bit of its answer, depends on its own rows alone.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from scorelake.features import exact
 from scorelake.features.timeline import Instants, Timeline
-from scorelake.features.totals import Running, Totals
+from scorelake.features.totals import Totals
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_CANCELS = 2.0**-70
+_CANCELS, _CANCELS_IF_ROUNDED = 2.0**-70, 2.0**-40
+"""Shares of the squares below which a spread is recomputed: of doubles, and of integers that are none."""
 _MODERATE = (1e-140, 1e140)
 """Sizes whose squares, and the rounding errors of these, are normal doubles."""
 
+Integers = Callable[["NDArray[np.int64]"], "NDArray[Any]"]
+
 
 class Spread:
-    """Variances of one column, given as finite doubles by position of the timeline."""
+    """Variances of one column, given as finite doubles by position of the timeline.
 
-    def __init__(self, line: Timeline, asked: Instants, totals: Totals, values: NDArray[np.float64]) -> None:
+    `exactly` gives the same numbers as Python's integers where doubles only round them.
+    """
+
+    def __init__(
+        self,
+        line: Timeline,
+        asked: Instants,
+        totals: Totals,
+        values: NDArray[np.float64],
+        exactly: Integers | None = None,
+    ) -> None:
         self._line = line
         self._asked = asked
         self._totals = totals
         self._values = values
-        self._running = _running(totals, values)
+        self._exactly = exactly
+        size = np.abs(values)
+        is_extreme = (values != 0) & ~((size > _MODERATE[0]) & (size < _MODERATE[1]))
+        moderate = np.where(is_extreme, 0.0, values)
+        self._plain = totals.running(exact.of_floats(moderate))
+        self._squared = totals.running(exact.squares(moderate))
+        extremes = [exact.Digit(0, is_extreme.astype(np.int64))] if is_extreme.any() else []
+        self._extremes = totals.running(extremes)
 
     def variances(
         self, begin: NDArray[np.int64], end: NDArray[np.int64], length: int | None, rows: NDArray[np.int64]
@@ -41,12 +63,12 @@ class Spread:
         """
         several = rows > 1
         result, exponent = np.zeros(len(rows)), np.zeros(len(rows), dtype=np.int64)
-        rough = several
-        if self._running is not None:
-            squares, about_mean = self._from_totals(length, rows)
-            result[several] = about_mean[several] / (rows[several] - 1)
-            rough = several & (squares > 0) & (about_mean < squares * _CANCELS)
-        which = np.flatnonzero(rough)
+        squares, about_mean = self._from_totals(length, rows)
+        result[several] = about_mean[several] / (rows[several] - 1)
+        limit = _CANCELS if self._exactly is None else _CANCELS_IF_ROUNDED
+        rough = (squares > 0) & (about_mean < squares * limit)
+        rough |= exact.to_integers(self._totals.over(self._extremes, length), len(rows)) > 0
+        which = np.flatnonzero(several & rough)
         if len(which):
             result[which], exponent[which] = self._by_rows(begin[which], end[which], self._asked.at[which])
         return result, exponent
@@ -55,9 +77,8 @@ class Spread:
         self, length: int | None, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The total of squares, and of squares about the mean."""
-        plain, squared = self._running or ([], [])
-        high, low = exact.to_floats(self._totals.over(plain, length), len(rows))
-        square, square_low = exact.to_floats(self._totals.over(squared, length), len(rows))
+        high, low = exact.to_floats(self._totals.over(self._plain, length), len(rows))
+        square, square_low = exact.to_floats(self._totals.over(self._squared, length), len(rows))
         count = np.maximum(rows, 1).astype(np.float64)
         mean = high / count
         product, error = exact.two_product(mean, count)
@@ -74,24 +95,29 @@ class Spread:
         for index, position in self._line.visible_pairs(begin, end, at):
             if len(index):
                 first = np.flatnonzero(np.r_[True, index[1:] != index[:-1]])
-                result[index[first]], exponent[index[first]] = _two_pass(self._values[position], first)
+                above, exponent[index[first]] = self._above_least(position, first)
+                result[index[first]] = _about_mean(above, first)
         return result, exponent
 
+    def _above_least(
+        self, position: NDArray[np.int64], first: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """How far each value lies above the least of its stretch, which begins at `first`, as x * 2**k; k a stretch."""
+        count = np.diff(np.r_[first, len(position)])
+        if self._exactly is not None:
+            whole = self._exactly(position)
+            above = whole - np.repeat(np.minimum.reduceat(whole, first), count)
+            return above.astype(np.float64), np.zeros(len(first), dtype=np.int64)
+        values = self._values[position]
+        exponent = np.frexp(np.maximum.reduceat(np.abs(values), first))[1].astype(np.int64) + 1
+        scaled = np.ldexp(values, -np.repeat(exponent, count))
+        return scaled - np.repeat(np.minimum.reduceat(scaled, first), count), exponent
 
-def _running(totals: Totals, values: NDArray[np.float64]) -> tuple[list[Running], list[Running]] | None:
-    size = np.abs(values[values != 0])
-    if len(size) and not (_MODERATE[0] < size.min() and size.max() < _MODERATE[1]):
-        return None
-    return totals.running(exact.of_floats(values)), totals.running(exact.squares(values))
 
-
-def _two_pass(values: NDArray[np.float64], first: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Variance (v, k) of each stretch that begins at `first`, about its first value, then its mean."""
+def _about_mean(values: NDArray[np.float64], first: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Variance of each stretch that begins at `first`; the values are added by size, however the rows came."""
     count = np.diff(np.r_[first, len(values)])
-    exponent = np.frexp(np.maximum.reduceat(np.abs(values), first))[1].astype(np.int64) + 1
-    shifted = np.ldexp(values, -np.repeat(exponent, count))
-    shifted -= np.repeat(shifted[first], count)
-    mean = np.add.reduceat(shifted, first) / count
-    about = shifted - np.repeat(mean, count)
+    values = values[np.lexsort((values, np.repeat(np.arange(len(first)), count)))]
+    about = values - np.repeat(np.add.reduceat(values, first) / count, count)
     squares = np.add.reduceat(about * about, first) - np.add.reduceat(about, first) ** 2 / count
-    return np.maximum(squares, 0.0) / np.maximum(count - 1, 1), exponent
+    return np.asarray(np.maximum(squares, 0.0) / np.maximum(count - 1, 1))

@@ -13,7 +13,7 @@ import pyarrow as pa
 from scorelake.errors import UsageError
 from scorelake.features import exact, ordering
 from scorelake.features.extremes import Extremes
-from scorelake.features.numbers import as_doubles, digits, divided, quotient, whole
+from scorelake.features.numbers import EXACT_IN_DOUBLE, as_doubles, as_integers, digits, divided, quotient, whole
 from scorelake.features.reigns import Reigns, axis, reigns
 from scorelake.features.spread import Spread
 from scorelake.features.timeline import Instants, Timeline
@@ -248,15 +248,18 @@ class Windows:
 
     @cached_property
     def _spread(self) -> Spread:
-        values = as_doubles(_values(self._column))[self._line.rows]
+        column, rows = _values(self._column), self._line.rows
+        values = as_doubles(column)[rows]
         finite = np.where(np.isfinite(values), values, 0.0)
-        return Spread(self._line, self._asked, self._questions.totals, finite)
+        is_rounded = not pa.types.is_floating(column.type) and bool((np.abs(values) > EXACT_IN_DOUBLE).any())
+        exactly = (lambda position: as_integers(column, rows[position])) if is_rounded else None
+        return Spread(self._line, self._asked, self._questions.totals, finite, exactly)
 
     @property
     def _unit(self) -> float:
         """What `as_doubles` leaves a decimal multiplied by."""
         kind = _values(self._column).type
-        return 10.0**kind.scale if ordering.is_decimal(kind) and kind.precision <= ordering.NARROW_DECIMAL else 1.0
+        return 10.0**kind.scale if ordering.is_decimal(kind) else 1.0
 
 
 def _values(column: pa.Array | None) -> pa.Array:

@@ -6,12 +6,13 @@ entities; a member is the spine (0) or one of the source tables (1, 2, ...).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
+from pyspark.sql.types import StructField, StructType
 
 from scorelake.features.shares import share_of
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 MEMBER, BUCKET, ROWS, AT = "#member", "#bucket", "#rows", "#at"
-"""Names begin with #, as no column of a table does."""
 SCHEMA = f"`{MEMBER}` tinyint, `{BUCKET}` int, `{ROWS}` binary"
 _ROWS_A_BUCKET = 4_096
 _LEAST_ROWS = 131_072
@@ -31,6 +31,17 @@ Members = dict[int, pa.Table]
 
 def key_column(number: int) -> str:
     return f"#key{number}"
+
+
+def value_column(number: int) -> str:
+    """Tables may call their columns anything, but Spark hands Python none whose name has a dot or a backtick."""
+    return f"#value{number}"
+
+
+def by_position(fields: Sequence[StructField]) -> StructType:
+    """The same fields under names that travel."""
+    numbered = enumerate(fields)
+    return StructType([StructField(value_column(i), f.dataType, f.nullable, f.metadata) for i, f in numbered])
 
 
 @dataclass(frozen=True)
