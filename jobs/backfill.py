@@ -17,13 +17,13 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING
 
-from jobs import run_nightly
+from jobs import _night, run_nightly
 from scorelake.cli import ALL, Names, chosen, main
 from scorelake.definitions import load_definitions
 from scorelake.feature_store import definitions as feature_definitions
 from scorelake.nightly import graph
 from scorelake.runs import Outcome
-from scorelake.stores import lease, ops
+from scorelake.stores import ops
 from scorelake.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
     def due(node: Node) -> Sequence[date]:
         return run_nightly.due_dates(definitions, node, dates) if node.subject in wanted else []
 
-    with lease.taken(lake, "night"):
+    with _night.alone(lake, definitions, repo):
         night = run_nightly.start(lake, one_by_one)
         try:
             night.execute(nodes, due)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from jobs import (
     _demo_screen,
+    _night,
     _registry,
     build_training_set,
     land_example,
@@ -37,7 +38,7 @@ from scorelake.feature_store import definitions as feature_definitions
 from scorelake.nightly import graph, hashes
 from scorelake.runs import Outcome
 from scorelake.settings import Settings
-from scorelake.stores import lease, ops
+from scorelake.stores import ops
 from scorelake.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def run(spark: SparkSession, settings: Settings, only: cli.Names = cli.ALL, *, f
     definitions = load_definitions(settings.conf_dir)
     repo = feature_definitions.load(settings.feature_repo, settings.conf_dir)
     lake = Lake(spark, settings.lake)
-    with lease.taken(lake, "night"):
+    with _night.alone(lake, definitions, repo):
         night = run_nightly.start(lake, settings)
         try:
             _execute(night, lake, settings, definitions, repo)

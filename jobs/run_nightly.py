@@ -19,6 +19,7 @@ from datetime import date
 from typing import TYPE_CHECKING
 
 from jobs import (
+    _night,
     build_features,
     build_gold,
     build_silver,
@@ -40,7 +41,7 @@ from scorelake.nightly.graph import Node
 from scorelake.nightly.night import Night
 from scorelake.runs import Outcome
 from scorelake.settings import Settings
-from scorelake.stores import lease, ops
+from scorelake.stores import ops
 from scorelake.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def run(
     lake = Lake(spark, settings.lake)
     if when_ready:
         settings = settings.model_copy(update={"night": settings.night.model_copy(update={"when_late": "wait"})})
-    with lease.taken(lake, "night"):
+    with _night.alone(lake, definitions, repo):
         night = start(lake, settings)
         try:
             _execute(night, definitions, repo, dates, lambda: materialize_features.run(spark, settings, dates))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from jobs import _screen
+from jobs import _night, _screen
 from scorelake import runs
 from scorelake.cli import ALL, Names, chosen, main
 from scorelake.dates import parse_age
@@ -28,6 +28,8 @@ from scorelake.stores.lake import Lake
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+    from scorelake.definitions import Definitions
+    from scorelake.feature_store.definitions import FeatureRepo
     from scorelake.nightly.graph import Node
     from scorelake.settings import Settings
     from scorelake.stores.marks import Commit
@@ -53,7 +55,9 @@ def run(spark: SparkSession, settings: Settings, only: Names = ALL, *, stale_aft
             shown.add_row(node.table, str(max(commit.mark.dates)), f"{commit.at:%Y-%m-%d %H:%M}", node.step)
     _screen.console().print(shown)
     scores = {node.table: commit for node, commit in newest.items() if node.step == "score_batch"}
-    return Outcome(notes=(*_running(lake), *_ended_badly(lake)), missing=tuple(_stale(scores, limit)))
+    return Outcome(
+        notes=(*_running(lake, definitions, repo), *_ended_badly(lake)), missing=tuple(_stale(scores, limit))
+    )
 
 
 def _newest(lake: Lake, node: Node) -> Commit | None:
@@ -62,12 +66,16 @@ def _newest(lake: Lake, node: Node) -> Commit | None:
     return max(mine, key=lambda commit: (max(commit.mark.dates), commit.version), default=None)
 
 
-def _running(lake: Lake) -> list[str]:
+def _running(lake: Lake, definitions: Definitions, repo: FeatureRepo) -> list[str]:
+    """Who runs just now; of a dead run also what it had done, since nobody has written its log yet."""
     holder = lease.holder(lake, "night")
     if holder is None:
         return ["no night is running"]
-    dead = "; it has died, and the next night takes over" if holder.is_dead(runs.wall_clock()) else ""
-    return [f"run {holder.run_id} has been running on {holder.host} since {holder.taken_at} UTC{dead}"]
+    if not holder.is_dead(runs.wall_clock()):
+        return [f"run {holder.run_id} has been running on {holder.host} since {holder.taken_at} UTC"]
+    *done, end = _night.killed_steps(lake, definitions, repo, holder)
+    told = [f"run {holder.run_id} of {holder.taken_at} UTC has died; the next night takes over", *end.outcome.failed]
+    return [*told, *(f"it had done {step.step} {step.subject} {step.dates}" for step in done)]
 
 
 def _ended_badly(lake: Lake) -> list[str]:

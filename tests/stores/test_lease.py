@@ -86,6 +86,26 @@ def test_it_is_taken_from_a_process_that_is_gone(
         assert "taking over from run theirs" in caplog.text
 
 
+def test_a_dead_holder_is_buried_before_its_lock_is_taken(lake: Lake, process: psutil.Process) -> None:
+    """So that a run that is killed in between leaves the burial to the next one."""
+    hold(lake, socket.gethostname(), process)
+    process.kill()
+    process.wait()
+    with pytest.raises(ZeroDivisionError), lease.taken(lake, "night", bury=lambda dead: print(1 / 0)):
+        pass
+    buried: list[str] = []
+    with lease.taken(lake, "night", bury=lambda dead: buried.append(dead.run_id)):
+        assert buried == ["theirs"]
+
+
+def test_another_process_with_the_same_run_id_is_another_holder(lake: Lake, process: psutil.Process) -> None:
+    """A scheduler that starts a run twice gives both its id."""
+    hold(lake, socket.gethostname(), process)
+    runs.begin("theirs")
+    with pytest.raises(Busy), lease.taken(lake, "night"):
+        pass
+
+
 def test_on_another_machine_silence_is_death(lake: Lake, process: psutil.Process) -> None:
     hold(lake, "elsewhere", process, silent=lease.DEAD_AFTER - timedelta(minutes=1))
     with pytest.raises(Busy), lease.taken(lake, "night"):
@@ -96,10 +116,14 @@ def test_on_another_machine_silence_is_death(lake: Lake, process: psutil.Process
         pass
 
 
-def test_of_two_at_once_one_wins(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("same_id", [False, True])
+def test_of_two_at_once_one_wins(lake: Lake, monkeypatch: pytest.MonkeyPatch, same_id: bool) -> None:
     with lease.taken(lake, "night"):
         pass
-    monkeypatch.setattr(runs, "run_id", lambda: threading.current_thread().name)
+    if not same_id:
+        monkeypatch.setattr(runs, "run_id", lambda: threading.current_thread().name)
+    monkeypatch.setattr(lease, "_started", lambda pid: float(threading.get_ident()))  # a process each
+    monkeypatch.setattr(lease, "_runs", lambda pid, started: True)
     both_hold, results = threading.Barrier(2, timeout=60), []
 
     def take() -> None:

@@ -9,9 +9,9 @@ import logging
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from scorelake import runs
@@ -48,6 +48,11 @@ class Holder:
     taken_at: datetime
     seen_at: datetime
 
+    @property
+    def condition(self) -> str:
+        """Holds for the lock's row as long as this very process has it: two attempts may share a run id."""
+        return f"run_id = '{self.run_id}' AND host = '{self.host}' AND pid = {self.pid} AND started = {self.started!r}D"
+
     def is_dead(self, now: datetime) -> bool:
         """On this machine whether its process is gone, on another one whether it was silent for too long."""
         if self.host == socket.gethostname():
@@ -64,33 +69,42 @@ def holder(lake: Lake, name: str) -> Holder | None:
 
 
 @contextmanager
-def taken(lake: Lake, name: str) -> Iterator[None]:
-    """Hold the lease inside the block. Busy when another run holds it; a dead one's is taken over with a warning."""
+def taken(lake: Lake, name: str, *, bury: Callable[[Holder], None] | None = None) -> Iterator[None]:
+    """Hold the lease inside the block. Busy when another process holds it.
+
+    A dead one's is taken over with a warning; `bury` is called before, and so perhaps by more than one.
+    """
     _seed(lake, name)
     before = holder(lake, name)
     if before is not None:
         if not before.is_dead(runs.wall_clock()):
             raise _busy(name, before)
         log.warning("taking over from run %s on %s, which has died", before.run_id, before.host)
-    now = runs.wall_clock()
-    mine = {"run_id": runs.run_id(), "host": socket.gethostname(), "pid": os.getpid(), "started": _started(os.getpid())}
-    _update(lake, name, {**mine, "taken_at": now, "seen_at": now}, holder=before.run_id if before else "")
+        if bury is not None:
+            bury(before)
+    mine = _this_process()
+    _update(lake, name, asdict(mine), before.condition if before else "run_id = ''")
     after = holder(lake, name)
-    if after is None or after.run_id != runs.run_id():
+    if after is None or after.condition != mine.condition:
         raise _busy(name, after)
     done = threading.Event()
-    threading.Thread(target=_keep_alive, args=(lake, name, done), daemon=True).start()
+    threading.Thread(target=_keep_alive, args=(lake, name, mine, done), daemon=True).start()
     try:
         yield
     finally:
         done.set()
-        _update(lake, name, {"run_id": ""}, holder=runs.run_id())
+        _update(lake, name, {"run_id": ""}, mine.condition)
 
 
-def _keep_alive(lake: Lake, name: str, done: threading.Event) -> None:
+def _this_process() -> Holder:
+    now = runs.wall_clock()
+    return Holder(runs.run_id(), socket.gethostname(), os.getpid(), _started(os.getpid()), now, now)
+
+
+def _keep_alive(lake: Lake, name: str, mine: Holder, done: threading.Event) -> None:
     while not done.wait(BEAT.total_seconds()):
         try:
-            _update(lake, name, {"seen_at": runs.wall_clock()}, holder=runs.run_id())
+            _update(lake, name, {"seen_at": runs.wall_clock()}, mine.condition)
         except Exception as error:  # one missed sign of life is none too many
             log.warning("no sign of life given: %s", error)
 
@@ -103,12 +117,11 @@ def _seed(lake: Lake, name: str) -> None:
         lake.replace_where(row, LOCKS, Mark(runs.run_id(), "lease", ()), f"name = '{name}'")
 
 
-def _update(lake: Lake, name: str, values: dict[str, object], *, holder: str) -> None:
+def _update(lake: Lake, name: str, values: dict[str, object], condition: str) -> None:
     from pyspark.sql import functions as F
 
-    lake.update(
-        LOCKS, {column: F.lit(value) for column, value in values.items()}, f"name = '{name}' AND run_id = '{holder}'"
-    )
+    columns = {column: F.lit(value) for column, value in values.items()}
+    lake.update(LOCKS, columns, f"name = '{name}' AND {condition}")
 
 
 def _busy(name: str, other: Holder | None) -> Busy:

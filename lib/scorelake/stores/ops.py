@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scorelake import runs
 from scorelake.decisions import DECISION_COLUMNS, Decision
@@ -15,7 +15,7 @@ from scorelake.stores.marks import Mark
 from scorelake.tables import Column
 
 if TYPE_CHECKING:
-    from pyspark.sql import Row
+    from pyspark.sql import DataFrame, Row
 
     from scorelake.dates import RunDates
     from scorelake.runs import Outcome
@@ -81,7 +81,37 @@ def record_decisions(lake: Lake, decisions: Sequence[Decision]) -> None:
 
 def record_steps(lake: Lake, steps: Iterable[StepRun]) -> None:
     """Append the log of a run, once, when its application ends."""
-    rows = [
+    rows = _rows(steps, runs.run_id())
+    if rows:
+        frame = _log(lake, rows)
+        lake.append(frame, STEPS, _mark(rows))
+
+
+def record_killed(lake: Lake, run_id: str, since: datetime, steps: Iterable[StepRun]) -> None:
+    """Write the log of a run that was killed before it could; if it has rows of steps begun `since`, they stay.
+
+    May be called by several at once, and again: its rows take each other's place. A scheduler's attempts may share
+    an id; the log of one that ended before `since` is none of this.
+    """
+    rows = _rows(steps, run_id)
+    frame = _log(lake, rows)
+    of_run = f"run_id = '{run_id}' AND started_at >= TIMESTAMP'{since.isoformat(sep=' ')}'"
+    if lake.read(STEPS).where(of_run).isEmpty():
+        days = ", ".join(f"DATE'{day}'" for day in sorted({row[0] for row in rows}))
+        lake.replace_where(frame, STEPS, _mark(rows), f"{of_run} AND run_date IN ({days})")
+
+
+def _mark(rows: Sequence[tuple[Any, ...]]) -> Mark:
+    return Mark(runs.run_id(), "log", tuple(sorted({row[0] for row in rows})))
+
+
+def _log(lake: Lake, rows: Sequence[tuple[Any, ...]]) -> DataFrame:
+    lake.create(STEPS, STEP_COLUMNS, partitioned_by=["run_date"], comment="Every step of every run.")
+    return lake.spark.createDataFrame(rows, ", ".join(column.ddl for column in STEP_COLUMNS))
+
+
+def _rows(steps: Iterable[StepRun], run_id: str) -> list[tuple[Any, ...]]:
+    return [
         (
             step.dates.last,
             step.dates.first,
@@ -94,15 +124,10 @@ def record_steps(lake: Lake, steps: Iterable[StepRun]) -> None:
             [*step.outcome.notes, *step.outcome.missing, *step.outcome.refused, *step.outcome.failed],
             step.seconds,
             step.started_at,
-            runs.run_id(),
+            run_id,
         )
         for step in steps
     ]
-    if not rows:
-        return
-    lake.create(STEPS, STEP_COLUMNS, partitioned_by=["run_date"], comment="Every step of every run.")
-    frame = lake.spark.createDataFrame(rows, ", ".join(column.ddl for column in STEP_COLUMNS))
-    lake.append(frame, STEPS, Mark(runs.run_id(), "log", tuple(sorted({row[0] for row in rows}))))
 
 
 def last_run(lake: Lake) -> list[Row]:

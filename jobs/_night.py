@@ -1,0 +1,37 @@
+"""The one night at a time: its lock, and the log of a run that was killed while it held it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from scorelake.nightly import graph, killed
+from scorelake.stores import lease, ops
+
+if TYPE_CHECKING:
+    from scorelake.definitions import Definitions
+    from scorelake.feature_store.definitions import FeatureRepo
+    from scorelake.stores.lake import Lake
+    from scorelake.stores.lease import Holder
+    from scorelake.stores.ops import StepRun
+
+
+@contextmanager
+def alone(lake: Lake, definitions: Definitions, repo: FeatureRepo) -> Iterator[None]:
+    """Hold the night's lock inside the block; what a dead holder did is put on record before its lock is taken.
+
+    Before and not after, so that a run killed in between leaves it to the next one.
+    """
+
+    def bury(dead: Holder) -> None:
+        ops.record_killed(lake, dead.run_id, dead.taken_at, killed_steps(lake, definitions, repo, dead))
+
+    with lease.taken(lake, "night", bury=bury):
+        yield
+
+
+def killed_steps(lake: Lake, definitions: Definitions, repo: FeatureRepo, dead: Holder) -> Sequence[StepRun]:
+    """What a dead holder of the lock did, from the commits that it left."""
+    nodes = [*graph.nightly_nodes(definitions, repo), *graph.training_nodes(definitions, repo)]
+    return killed.steps_of(dead, nodes, lake.commits)
