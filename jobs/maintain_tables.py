@@ -35,7 +35,7 @@ def run(spark: SparkSession, settings: Settings, only: Names = ALL, *, keep_days
     if keep_days < 7:
         raise UsageError(f"--keep-days {keep_days}: a running job may still read files of the last 7 days")
     lake = Lake(spark, settings.lake)
-    tables = [table for table in graph.tables_written(load_definitions(settings.conf_dir)) if lake.exists(table)]
+    tables = [table for table in graph.tables_written(load_definitions(settings.conf_dir)) if lake.owns(table)]
 
     return Outcome(notes=tuple(_maintain(lake, table, keep_days) for table in cli.chosen(tables, only)))
 

@@ -42,6 +42,28 @@ def test_set_overrides_both_files_with_yaml_values(conf: Path) -> None:
     assert settings.allow_missing == ("bronze.x",)
 
 
+def test_another_lake_is_read_by_the_name_of_its_environment(conf: Path) -> None:
+    """Of that environment nothing but the lake's address has to be known here."""
+    (conf / "prod.yaml").write_text("lake: {root: 'gs://prod/lake'}\nlanding: {root: '${env:NOBODY_SETS_IT}'}\n")
+    lake = load_settings(conf, "local", ["lake.read_from=prod"]).lake
+    assert (lake.root, lake.read_root, lake.read_catalog) == (f"{conf.parent}/home/lake", "gs://prod/lake", None)
+    assert load_settings(conf, "local", ["lake.read_from=cloud"]).lake.read_catalog == "main"
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("nowhere", "environment nowhere has no file nowhere.yaml; environments here: cloud, empty, local"),
+        ("empty", r"environment empty has neither lake\.root nor lake\.catalog"),
+        ("local", "this lake reads from itself"),
+    ],
+)
+def test_a_lake_that_cannot_be_read_is_refused(conf: Path, name: str, problem: str) -> None:
+    (conf / "empty.yaml").write_text("{}\n")
+    with pytest.raises(ConfigError, match=problem):
+        load_settings(conf, "local", [f"lake.read_from={name}"])
+
+
 @pytest.mark.parametrize("override", ["limits.range_chunk_days=x", "limits.rnge=1", "nonsense=1"])
 def test_a_wrong_override_is_refused(conf: Path, override: str) -> None:
     with pytest.raises(ConfigError):

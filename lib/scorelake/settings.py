@@ -30,11 +30,27 @@ class LocalSettings(Definition):
 class LakeSettings(Definition):
     root: str = Field(default="", description="URI; a table lies at <root>/<layer>/<table>.")
     catalog: str | None = Field(default=None, description="Unity Catalog or metastore; three-part names.")
+    read_from: str | None = Field(
+        default=None, description="An environment whose tables are read as long as this lake has none of that name."
+    )
+    read_root: str = Field(default="", description="Where that other lake lies; follows from read_from.")
+    read_catalog: str | None = Field(default=None, description="Its catalog, instead; follows from read_from.")
+
+    @property
+    def other(self) -> LakeSettings | None:
+        """The lake that is read where this one has no table; nothing is ever written to it."""
+        if self.read_root or self.read_catalog:
+            return LakeSettings(root=self.read_root, catalog=self.read_catalog)
+        return None
 
     @model_validator(mode="after")
     def _one_address(self) -> LakeSettings:
         if self.root and self.catalog:
             raise ValueError("expected either root or catalog")
+        if self.read_root and self.read_catalog:
+            raise ValueError("expected either read_root or read_catalog")
+        if (self.root and self.root == self.read_root) or (self.catalog and self.catalog == self.read_catalog):
+            raise ValueError("this lake reads from itself: read_from must name an environment with another lake")
         return self
 
 
@@ -156,6 +172,8 @@ class Settings(Definition):
             "SCORELAKE_ONLINE_STORE": self.feast.online_store,
             "SCORELAKE_LAKE_ROOT": self.lake.root,
             "SCORELAKE_LAKE_CATALOG": self.lake.catalog or "",
+            "SCORELAKE_LAKE_READ_ROOT": self.lake.read_root,
+            "SCORELAKE_LAKE_READ_CATALOG": self.lake.read_catalog or "",
         }
 
 
@@ -176,7 +194,8 @@ def load_settings(
     if feature_repo is not None:
         data["feature_repo"] = str(feature_repo.resolve())
     document = Document(specific.path, _interpolated(data, specific), {**base.lines, **specific.lines})
-    return parse(Settings, _with_places(document, conf_dir), env=env, conf_dir=conf_dir)
+    document = _with_other_lake(_with_places(document, conf_dir), conf_dir)
+    return parse(Settings, document, env=env, conf_dir=conf_dir)
 
 
 def variables(conf_dir: Path, env: str) -> dict[str, str]:
@@ -242,7 +261,7 @@ def _with_places(document: Document, conf_dir: Path) -> Document:
             "reports": f"{home}/reports",
         }
         data = _merged(derived, {**data, "local": {**data["local"], "home": home}})
-    for section, key in (("lake", "root"), ("landing", "root"), ("feast", "registry")):
+    for section, key in (("lake", "root"), ("lake", "read_root"), ("landing", "root"), ("feast", "registry")):
         value = (data.get(section) or {}).get(key)
         if isinstance(value, str):
             data[section] = {**data[section], key: _absolute(value, conf_dir)}
@@ -251,6 +270,28 @@ def _with_places(document: Document, conf_dir: Path) -> Document:
             data[key] = _absolute(data[key], conf_dir)
     data.setdefault("feature_repo", _absolute("../feature_repo", conf_dir))
     return Document(document.path, data, document.lines)
+
+
+def _with_other_lake(document: Document, conf_dir: Path) -> Document:
+    """The address of the lake of `lake.read_from`; of that environment nothing else needs to be set here."""
+    lake = document.data.get("lake") or {}
+    name = lake.get("read_from")
+    if not isinstance(name, str):
+        return document
+    path = conf_dir / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in conf_dir.glob("*.yaml") if p.stem != "base"))
+        message = f"environment {name} has no file {path.name}; environments here: {known}"
+        raise ConfigError([document.finding(("lake", "read_from"), message)])
+    specific = load(path)
+    data = _merged(load(conf_dir / "base.yaml").data, specific.data)
+    parts = {key: data[key] for key in ("local", "lake") if key in data}
+    other = _with_places(Document(specific.path, _interpolated(parts, specific), specific.lines), conf_dir).data
+    address = {f"read_{key}": value for key in ("root", "catalog") if (value := (other.get("lake") or {}).get(key))}
+    if not address:
+        message = f"environment {name} has neither lake.root nor lake.catalog"
+        raise ConfigError([document.finding(("lake", "read_from"), message)])
+    return Document(document.path, {**document.data, "lake": {**lake, **address}}, document.lines)
 
 
 def _absolute(place: str, conf_dir: Path) -> str:

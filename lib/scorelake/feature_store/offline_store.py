@@ -43,6 +43,8 @@ class LakeOfflineStoreConfig(FeastConfigBaseModel):
     conf_dir: str | None = None
     lake_root: str = ""
     lake_catalog: str | None = None
+    read_root: str = ""
+    read_catalog: str | None = None
     audit: bool = False
 
 
@@ -142,7 +144,12 @@ def reader(config: RepoConfig) -> Read:
     from scorelake.stores.lake import Lake
 
     options = _options(config)
-    settings = LakeSettings(root=options.lake_root, catalog=options.lake_catalog or None)
+    settings = LakeSettings(
+        root=options.lake_root,
+        catalog=options.lake_catalog or None,
+        read_root=options.read_root,
+        read_catalog=options.read_catalog or None,
+    )
     return Lake(spark_session(), settings).read
 
 

@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
@@ -63,7 +63,35 @@ class Lake:
         """The table's name in SQL."""
         return f"{quoted(self.settings.catalog)}.{_checked(name)}" if self.settings.catalog else _checked(name)
 
+    @property
+    def other(self) -> Lake | None:
+        """The lake of `lake.read_from`."""
+        return Lake(self.spark, self.settings.other) if self.settings.other is not None else None
+
+    def home(self, name: str) -> Lake:
+        """The lake that a table is read from: this one, or as long as it has none of that name, the other one.
+
+        Logs and locks (`ops.*`) are never another lake's.
+        """
+        other = self.other
+        if other is None or name.startswith("ops.") or self.owns(name) or not other._is_there(name):
+            return self
+        return other
+
     def exists(self, name: str) -> bool:
+        """Whether the table can be read."""
+        return self.home(name) is not self or self.owns(name)
+
+    def _is_there(self, name: str) -> bool:
+        """Whether the table lies in this lake, which is not the one that the session's catalog knows."""
+        from delta.tables import DeltaTable
+
+        if self.settings.catalog:
+            return bool(self.spark.catalog.tableExists(self.identifier(name)))
+        return bool(DeltaTable.isDeltaTable(self.spark, self.location(name)))
+
+    def owns(self, name: str) -> bool:
+        """Whether the table lies in this very lake."""
         if self.settings.catalog:
             return bool(self.spark.catalog.tableExists(self.identifier(name)))
         if self.spark.catalog.tableExists(name):
@@ -85,11 +113,21 @@ class Lake:
 
     def read(self, name: str, *, version: int | None = None) -> DataFrame:
         """The whole table, newest or of `version`. MissingInput when nobody has written it yet."""
-        if not self.exists(name):
+        home = self.home(name)
+        if home is not self:
+            return home._read_in_place(name, version)
+        if not self.owns(name):
             raise MissingInput(f"table {name} does not exist yet; run the job that writes it first")
         if version is None:
             return self.spark.read.table(self.identifier(name))
         return self.spark.sql(f"SELECT * FROM {self.identifier(name)} VERSION AS OF {int(version)}")
+
+    def _read_in_place(self, name: str, version: int | None) -> DataFrame:
+        """A table of another lake, which the catalog of our session does not name: the name may become ours."""
+        reader = self.spark.read.format("delta")
+        if version is not None:
+            reader = reader.option("versionAsOf", version)
+        return reader.table(self.identifier(name)) if self.settings.catalog else reader.load(self.location(name))
 
     def read_slices(self, name: str, dates: Iterable[date], *, column: str = SLICE_COLUMN) -> DataFrame:
         """The rows of the given slices."""
@@ -97,14 +135,18 @@ class Lake:
 
     def version(self, name: str) -> int:
         """Newest version of the table, -1 when it does not exist."""
+        home = self.home(name)
+        if home is not self:
+            return home.version(name)
         if not self.settings.catalog:
             return max(delta_log.versions(self.location(name)), default=-1)
-        if not self.exists(name):
+        if not self.owns(name):
             return -1
         row = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(name)} LIMIT 1").first()
         return int(row["version"]) if row else -1
 
     def versions(self, names: Iterable[str]) -> dict[str, int]:
+        """Newest versions, each of the lake that the table is read from."""
         return {name: self.version(name) for name in sorted(names)}
 
     # -------------------------------------------------------------- writing
@@ -113,7 +155,7 @@ class Lake:
         self, name: str, columns: Iterable[Column], *, partitioned_by: Collection[str], comment: str = ""
     ) -> None:
         """Make the table if it is not there. Partitioned by its slice column, so that slices commit side by side."""
-        if self.exists(name):
+        if self.owns(name):
             return
         ddl = ",\n  ".join(column.ddl for column in columns)
         properties = ", ".join(f"'{key}' = '{value}'" for key, value in PROPERTIES.items())
@@ -141,7 +183,8 @@ class Lake:
 
     def replace_where(self, frame: DataFrame, name: str, mark: Mark, condition: str) -> Commit:
         """Put `frame` in the place of the rows that meet `condition`, in one commit."""
-        target = self.read(name)
+        target = self._own(name)
+        mark = self._placed(mark)
         _require_same_columns(name, frame.schema, target.schema)
         writer = (
             frame.select(*map(quoted, target.columns))
@@ -157,11 +200,22 @@ class Lake:
 
     def append(self, frame: DataFrame, name: str, mark: Mark) -> Commit:
         """Add rows to a log table (`ops.*`); slices of data are never appended to."""
-        _require_same_columns(name, frame.schema, self.read(name).schema)
+        _require_same_columns(name, frame.schema, self._own(name).schema)
         writer = frame.write.format("delta").mode("append").option("userMetadata", mark.to_json())
         before = self.version(name)
         self._retrying(lambda: writer.saveAsTable(self.identifier(name)))
         return self._commit_of(name, mark, since=before)
+
+    def _own(self, name: str) -> DataFrame:
+        """A table of this very lake, to be written to."""
+        if not self.owns(name):
+            raise MissingInput(f"table {name} does not exist yet; run the job that writes it first")
+        return self.spark.read.table(self.identifier(name))
+
+    def _placed(self, mark: Mark) -> Mark:
+        """The mark, with the places of the inputs that lie in the other lake."""
+        homes = {name: self.home(name) for name in mark.inputs if self.other is not None}
+        return replace(mark, read_from={name: home.place for name, home in homes.items() if home is not self})
 
     def update(self, name: str, values: Mapping[str, ColumnOfFrame], condition: str) -> None:
         """Set columns of the rows that meet `condition`; of two writers the second meets what the first has left."""
@@ -189,7 +243,7 @@ class Lake:
         empty slice has its mark of done as any other.
         """
         as_written = Mark.from_json(mark.to_json())
-        for commit in self.commits(name):
+        for commit in self._commits(name):
             if commit.version > since and commit.mark == as_written:
                 return commit
         raise ContractBroken(f"{name}: no commit of run {mark.run_id} after version {since}; was the table replaced?")
@@ -229,7 +283,23 @@ class Lake:
     # -------------------------------------------------------------- marks
 
     def commits(self, name: str) -> list[Commit]:
-        """Our commits of a table, newest first; as many as its log holds, none when it does not exist."""
+        """Our commits of a table, newest first; as many as its log holds, none when it does not exist.
+
+        An input that was read from another lake than it would be today is left out of a mark, as if it had never
+        been read: the slice is stale.
+        """
+        home = self.home(name)
+        found = home._commits(name)
+        if self.other is None:
+            return found
+        places = {table: self.home(table).place for one in found for table in one.mark.inputs}
+        return [replace(one, mark=_read_from(one.mark, places, written_in=home.place)) for one in found]
+
+    @property
+    def place(self) -> str:
+        return self.settings.catalog or self.settings.root
+
+    def _commits(self, name: str) -> list[Commit]:
         found = []
         for version, at, text, metrics in self._history(name):
             mark = Mark.from_json(text)
@@ -243,7 +313,7 @@ class Lake:
             for version, info in delta_log.commit_infos(self.location(name)):
                 at = datetime.fromtimestamp(info["timestamp"] / 1000, UTC).replace(tzinfo=None)
                 yield version, at, info.get("userMetadata"), info.get("operationMetrics")
-        elif self.exists(name):
+        elif self.owns(name):
             history = self.spark.sql(f"DESCRIBE HISTORY {self.identifier(name)}")
             for row in history.select("version", "timestamp", "userMetadata", "operationMetrics").collect():
                 yield int(row["version"]), row["timestamp"], row["userMetadata"], row["operationMetrics"]
@@ -312,6 +382,16 @@ def slices(dates: Iterable[date], column: str = SLICE_COLUMN) -> str:
     if (days[-1] - days[0]).days == len(days) - 1:
         return f"{name} >= DATE'{days[0]}' AND {name} <= DATE'{days[-1]}'"
     return f"{name} IN ({', '.join(f'DATE{chr(39)}{day}{chr(39)}' for day in days)})"
+
+
+def _read_from(mark: Mark, places: Mapping[str, str], *, written_in: str) -> Mark:
+    """The mark, without the inputs that lie elsewhere today."""
+    same = {
+        table: version
+        for table, version in mark.inputs.items()
+        if mark.read_from.get(table, written_in) == places[table]
+    }
+    return replace(mark, inputs=same)
 
 
 def _delete_folder(place: str) -> None:

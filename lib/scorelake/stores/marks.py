@@ -13,7 +13,8 @@ class Mark:
     """What a commit says of itself: which step of which run wrote which slices from which inputs.
 
     `inputs` are Delta versions by table; `definition_hash` is that of everything that shaped the rows.
-    `rows` and `notes` hold what the step counted (by ISO date where it concerns a slice).
+    `notes` holds what the step counted (by ISO date where it concerns a slice). `read_from` says where an input lay
+    that another lake holds: its versions mean nothing for a table of ours that takes its place later.
     """
 
     run_id: str
@@ -22,6 +23,7 @@ class Mark:
     definition_hash: str = ""
     inputs: Mapping[str, int] = field(default_factory=dict)
     notes: Mapping[str, object] = field(default_factory=dict)
+    read_from: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         data = {**asdict(self), "dates": [day.isoformat() for day in self.dates]}

@@ -20,9 +20,10 @@ _SCHEMES = ("gs://", "s3://", "hdfs://", "abfs://", "abfss://")
 def plain_files(lake: Lake, name: str, dates: Iterable[date]) -> dict[str, date] | None:
     """Files of the slices with the date of each; None when workers must not or cannot read them.
 
-    A catalog guards its files; deletion vectors and column mapping make a file something else than its rows.
+    A catalog guards its files, and another lake's are its own affair; deletion vectors and column mapping make a file
+    something else than its rows.
     """
-    if lake.settings.catalog:
+    if lake.settings.catalog or not lake.owns(name):
         return None
     detail = lake.spark.sql(f"DESCRIBE DETAIL {lake.identifier(name)}").first()
     if detail is None or not _is_plain(detail):
