@@ -43,7 +43,7 @@ class LakeOfflineStoreConfig(FeastConfigBaseModel):
     conf_dir: str | None = None
     lake_root: str = ""
     lake_catalog: str | None = None
-    read_root: str = ""
+    read_root: str | None = None
     read_catalog: str | None = None
     audit: bool = False
 
@@ -147,7 +147,7 @@ def reader(config: RepoConfig) -> Read:
     settings = LakeSettings(
         root=options.lake_root,
         catalog=options.lake_catalog or None,
-        read_root=options.read_root,
+        read_root=options.read_root or "",
         read_catalog=options.read_catalog or None,
     )
     return Lake(spark_session(), settings).read
