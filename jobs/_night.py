@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from scorelake.nightly import graph, killed
-from scorelake.stores import lease, ops
+from scorelake.nightly.meanings import text
+from scorelake.stores import known_definitions, lease, ops
 
 if TYPE_CHECKING:
     from scorelake.definitions import Definitions
     from scorelake.feature_store.definitions import FeatureRepo
+    from scorelake.nightly.graph import Node
     from scorelake.stores.lake import Lake
     from scorelake.stores.lease import Holder
     from scorelake.stores.ops import StepRun
@@ -28,7 +30,13 @@ def alone(lake: Lake, definitions: Definitions, repo: FeatureRepo) -> Iterator[N
         ops.record_killed(lake, dead.run_id, dead.taken_at, killed_steps(lake, definitions, repo, dead))
 
     with lease.taken(lake, "night", bury=bury):
+        known_definitions.record(lake, meanings(graph.nightly_nodes(definitions, repo)))
         yield
+
+
+def meanings(nodes: Iterable[Node]) -> dict[tuple[str, str], str]:
+    """What the definitions mean today, by table and hash."""
+    return {(node.table, node.definition_hash): text(node.meaning) for node in nodes if node.meaning}
 
 
 def killed_steps(lake: Lake, definitions: Definitions, repo: FeatureRepo, dead: Holder) -> Sequence[StepRun]:

@@ -1,6 +1,6 @@
 """Say what a night would do: what is missing, stale and why, blocked and by what. Runs nothing, reads no data.
 
-Reads   the marks in the commits of all tables, the definitions
+Reads   the marks in the commits of all tables, the definitions; ops.definitions for what changed in one
 Writes  nothing
 
     ./spark-submit.sh plan --env local --run-date 2017-12-31
@@ -14,17 +14,18 @@ train_model decides by itself, on demand.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from json import dumps
 from typing import TYPE_CHECKING
 
-from jobs import _screen, run_nightly
+from jobs import _night, _screen, run_nightly
 from scorelake.cli import ALL, Names, chosen, main
 from scorelake.definitions import load_definitions
 from scorelake.feature_store import definitions as feature_definitions
-from scorelake.nightly import graph, plan
+from scorelake.nightly import graph, meanings, plan
 from scorelake.runs import Outcome
+from scorelake.stores import known_definitions
 from scorelake.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
 
     planned = [item for item in plan.plan(definitions, nodes, due, lake.commits) if item.subject in wanted]
 
-    _print_json(planned) if json else _print_table(planned)
+    diffs = _diffs(lake, nodes, planned)
+    _print_json(planned, diffs) if json else _print_table(planned, diffs)
     counts = Counter(item.action for item in planned)
     told = ", ".join(
         f"{count} to {action}" if action == plan.RUN else f"{count} {action}" for action, count in counts.items()
@@ -58,7 +60,18 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
     return Outcome() if json else Outcome(notes=(f"ranges: {told}" if told else "everything is up to date",))
 
 
-def _print_json(planned: Sequence[Planned]) -> None:
+def _diffs(lake: Lake, nodes: Sequence[Node], planned: Sequence[Planned]) -> dict[tuple[str, str], str]:
+    """How each definition changed, by table and the hash before; nothing for one that no night has met."""
+    changed = [(item.table, *item.changed) for item in planned if item.changed]
+    now = _night.meanings(nodes) if changed else {}
+    before = known_definitions.read(lake, {(table, old) for table, old, _ in changed})
+    return {
+        (table, old): meanings.diff(before.get((table, old), ""), now.get((table, new), ""))
+        for table, old, new in changed
+    }
+
+
+def _print_json(planned: Sequence[Planned], diffs: Mapping[tuple[str, str], str]) -> None:
     for item in planned:
         data = {
             "step": item.step,
@@ -70,15 +83,21 @@ def _print_json(planned: Sequence[Planned]) -> None:
             "cause": item.cause,
             "rows": item.rows,
         }
+        if item.changed:
+            before, now = item.changed
+            data |= {"hash_before": before, "hash": now, "diff": diffs[item.table, before]}
         print(dumps(data))
 
 
-def _print_table(planned: Sequence[Planned]) -> None:
+def _print_table(planned: Sequence[Planned], diffs: Mapping[tuple[str, str], str]) -> None:
     table = _screen.table("step", "subject", "dates", "action", "cause", "rows", right=("rows",))
     for item in planned:
         rows = "" if item.rows is None else f"~{item.rows:,}"
         table.add_row(item.step, item.subject, str(item.dates), item.action, item.cause, rows)
     _screen.console().print(table)
+    for (name, before), diff in diffs.items():
+        told = diff or "what it was before is not on record: no night has met it"
+        _screen.console().print(f"{name}, definition {before[:12]}:\n{told}", markup=False, highlight=False)
 
 
 if __name__ == "__main__":

@@ -91,6 +91,8 @@ def test_a_changed_definition_carries_on_to_its_readers(definitions: Definitions
     assert [item.table for item in found] == ["silver.sales", "gold.customer_value"]
     assert found[0].cause.startswith("definition changed: ")
     assert found[0].cause.endswith("-> new")
+    [before] = [node.definition_hash for node in nodes if node.table == "silver.sales"]
+    assert [item.changed for item in found] == [(before, "new"), None]
 
 
 def test_what_cannot_be_built_is_blocked_and_says_by_what(definitions: Definitions, nodes: list[Node]) -> None:

@@ -97,6 +97,10 @@ class FeatureRepo:
         """Changes with the meaning of what the service asks for, not with its descriptions, order or layout."""
         return meaning.hash_of(self.request(service), repo=self.path, conf_dir=str(self.conf_dir))
 
+    def meaning(self, service: str) -> dict[str, object]:
+        """What the hash of the service is made over."""
+        return meaning.meaning_of(self.request(service), repo=self.path, conf_dir=str(self.conf_dir))
+
     def warnings(self) -> list[Finding]:
         """What is allowed but may surprise: a second clock that is off, a table whose rows have no identity."""
         return list(checks.warnings(self.contents, self.places, self.conf_dir))

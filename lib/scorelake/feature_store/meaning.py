@@ -22,13 +22,16 @@ def hash_of(request: Request, *, repo: Path, conf_dir: str | None = None) -> str
 
     Descriptions, tags, owners, layout and the order of features leave no trace.
     """
-    return definition_hash(
-        {
-            "asked": sorted(f"{alias}:{name}" for alias, name in request.asked),
-            "views": {selection.alias: _selection(selection, conf_dir) for selection in request.selections},
-            "on_demand": {wanted.alias: _on_demand(wanted, repo) for wanted in request.on_demand},
-        }
-    )
+    return definition_hash(meaning_of(request, repo=repo, conf_dir=conf_dir))
+
+
+def meaning_of(request: Request, *, repo: Path, conf_dir: str | None = None) -> dict[str, Any]:
+    """What the hash of a request is made over."""
+    return {
+        "asked": sorted(f"{alias}:{name}" for alias, name in request.asked),
+        "views": {selection.alias: _selection(selection, conf_dir) for selection in request.selections},
+        "on_demand": {wanted.alias: _on_demand(wanted, repo) for wanted in request.on_demand},
+    }
 
 
 def _selection(selection: Selection, conf_dir: str | None) -> dict[str, Any]:

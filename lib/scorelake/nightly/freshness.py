@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Marks = Mapping[date, tuple[int, "Mark"]]
 """For each slice of a table the version and the mark of the commit that wrote it last."""
 
+DEFINITION_CHANGED = "definition changed: "
+"""How that reason begins."""
 _TOLD = 3
 
 
@@ -32,7 +34,7 @@ def reasons(node: Node, dates: Iterable[date], marks: Mapping[str, Marks]) -> di
             continue
         _, mark = own[day]
         if mark.definition_hash != node.definition_hash:
-            found[day] = f"definition changed: {mark.definition_hash[:12]} -> {node.definition_hash[:12]}"
+            found[day] = f"{DEFINITION_CHANGED}{mark.definition_hash[:12]} -> {node.definition_hash[:12]}"
             continue
         changed = [
             table

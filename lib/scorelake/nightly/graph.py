@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import date
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
@@ -39,6 +39,8 @@ class Node:
     history: tuple[str, ...]
     definition_hash: str
     shared: bool = False
+    meaning: Mapping[str, object] = field(default_factory=dict, compare=False)
+    """What the hash is made over, as far as a person can read it."""
 
     @property
     def mark(self) -> str:
@@ -67,12 +69,13 @@ def table_nodes(definitions: Definitions) -> list[Node]:
 
 def _table_nodes(definitions: Definitions) -> Iterable[Node]:
     for name in definitions.tables:
-        digest = hashes.table(definitions, name)
+        meaning = hashes.table_meaning(definitions, name)
         reads = sorted(reads_of(definitions, name) - {name})
         # A bronze slice is read by the silver slice of its date alone; everything else as of t.
         bronze = tuple(table for table in reads if table in definitions.bronze)
         others = tuple(table for table in reads if table not in definitions.bronze)
-        yield Node(step_of(definitions, name), name, name, bronze, others, digest)
+        digest = hashes.table(definitions, name)
+        yield Node(step_of(definitions, name), name, name, bronze, others, digest, meaning=meaning)
 
 
 def reads_of(definitions: Definitions, table: str) -> set[str]:
@@ -113,7 +116,9 @@ def feature_nodes(definitions: Definitions, repo: FeatureRepo) -> list[Node]:
     for service, population in sorted(populations_of_services(definitions).items()):
         reads = {*repo.inputs(service), *sql.tables_read(definitions.populations[population])}
         digest = hashes.combined(repo.definition_hash(service), hashes.population(definitions, population))
-        nodes.append(Node("build_features", service, f"features.{service}", (), tuple(sorted(reads)), digest))
+        meaning = {**repo.meaning(service), "population": sql.meaning(definitions.populations[population])}
+        table = f"features.{service}"
+        nodes.append(Node("build_features", service, table, (), tuple(sorted(reads)), digest, meaning=meaning))
     return nodes
 
 
@@ -179,5 +184,5 @@ def tables_written(definitions: Definitions) -> list[str]:
         "drift_bins",
         "drift_alerts",
     ]
-    logs = ["ops.decisions", "ops.runs", "ops.score_runs"]
+    logs = ["ops.decisions", "ops.definitions", "ops.runs", "ops.score_runs"]
     return [*tables, *quarantines, *services, *of_models, *(f"monitoring.{name}" for name in monitoring), *logs]

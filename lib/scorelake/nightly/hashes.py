@@ -11,6 +11,11 @@ _NOT_MEANING = {"description", "retention", "personal"}
 
 def table(definitions: Definitions, name: str) -> str:
     """Hash of a table's contract and of the SQL or Python that fills it; comments and prose leave no trace."""
+    return definition_hash(table_meaning(definitions, name))
+
+
+def table_meaning(definitions: Definitions, name: str) -> dict[str, object]:
+    """What the hash of a table is made over."""
     contract = definitions.tables[name]
     parts: dict[str, object] = {
         "contract": contract.model_dump(mode="json", exclude=_NOT_MEANING, exclude_defaults=True),
@@ -26,7 +31,7 @@ def table(definitions: Definitions, name: str) -> str:
     label = definitions.labels[name].label if name in definitions.labels else None
     if label is not None:
         parts["population"] = population(definitions, label.population)
-    return definition_hash(parts)
+    return parts
 
 
 def population(definitions: Definitions, name: str) -> str:

@@ -33,6 +33,8 @@ class Planned:
     action: str
     cause: str
     rows: int | None
+    changed: tuple[str, str] | None = None
+    """The definition hashes before and now, where a changed definition is the cause."""
 
 
 def plan(
@@ -56,8 +58,8 @@ def plan(
         why = freshness.reasons(node, due, around)
         blocked = _holes(definitions, node, list(why), known)
         to_run = {day: text for day, text in why.items() if day not in blocked}
-        found += _planned(node, RUN, to_run, due, _rows_a_slice(written))
-        found += _planned(node, BLOCKED, blocked, due, None)
+        found += _planned(node, RUN, to_run, due, own, _rows_a_slice(written))
+        found += _planned(node, BLOCKED, blocked, due, own, None)
         tonight = {day: (_TONIGHT, Mark("", node.step, (day,))) for day in to_run}
         known[node.table] = {**known.get(node.table, {}), **own, **tonight}
     return found
@@ -88,11 +90,14 @@ def _rows_a_slice(commits: Sequence[Commit]) -> float | None:
 
 
 def _planned(
-    node: Node, action: str, why: Mapping[date, str], due: Sequence[date], rows_a_slice: float | None
+    node: Node, action: str, why: Mapping[date, str], due: Sequence[date], own: Marks, rows_a_slice: float | None
 ) -> list[Planned]:
     ranges = []
     for dates in freshness.ranges(why, due):
         slices = sum(day in dates for day in why)
         rows = None if rows_a_slice is None else round(rows_a_slice * slices)
-        ranges.append(Planned(node.step, node.subject, node.table, dates, action, why[dates.first], rows))
+        cause = why[dates.first]
+        is_changed = cause.startswith(freshness.DEFINITION_CHANGED) and action == RUN
+        changed = (own[dates.first][1].definition_hash, node.definition_hash) if is_changed else None
+        ranges.append(Planned(node.step, node.subject, node.table, dates, action, cause, rows, changed))
     return ranges

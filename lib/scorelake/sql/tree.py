@@ -68,6 +68,11 @@ def meaning(sql: str) -> str:
     return parse(sql).sql(dialect=Verbatim, comments=False, normalize=True, normalize_functions="upper")
 
 
+def readable(sql: str) -> str:
+    """The same text over several lines, for people who compare two of them."""
+    return parse(sql).sql(dialect=Verbatim, comments=False, normalize=True, normalize_functions="upper", pretty=True)
+
+
 def tables_read(sql: str) -> set[str]:
     """Names such as 'silver.transactions' that the query reads; common table expressions are not tables."""
     return {table_name(table) for table in tables(parse(sql))}
