@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
+from scorelake import sql
 from scorelake.errors import ConfigError, Finding
 from scorelake.strict_yaml import load, parse
-from scorelake.tables import CONTRACTS, Versioned, check_name
+from scorelake.tables import CONTRACTS, Bronze, Silver, Versioned, check_name
 
 VARIABLE = "SCORELAKE_CONF_DIR"
 AVAILABLE_AT = "available_at"
@@ -34,6 +35,27 @@ def contract_of(table: str, conf_dir: str | Path | None = None) -> Versioned:
         known = sorted(f"{file.parent.name}.{file.stem}" for file in (folder / "tables").glob("[gs]*/*.yaml"))
         raise ConfigError(f"no contract of table {table}: {path} not found; tables there: {', '.join(known) or 'none'}")
     return _parsed(path, path.stat().st_mtime_ns)
+
+
+def repeats_snapshots(contract: Versioned, conf_dir: str | Path | None = None) -> bool:
+    """Whether each slice of a table is its source's whole state, so that a key which is not there has gone."""
+    if not isinstance(contract, Silver) or not contract.keys:
+        return False
+    folder = Path(conf_dir or os.environ.get(VARIABLE, "")) / "tables"
+    query = folder / "silver" / f"{contract.name.partition('.')[2]}.sql"
+    read = sql.tables_read(query.read_text("utf-8")) if query.is_file() else set(contract.reads)
+    for table in read:
+        layer, _, name = table.partition(".")
+        path = folder / layer / f"{name}.yaml"
+        if layer == "bronze" and path.is_file():
+            source = _bronze(path, path.stat().st_mtime_ns).source
+            return source.delivery == "snapshot" and source.delivers != "once"
+    return False
+
+
+@lru_cache(maxsize=256)
+def _bronze(path: Path, _modified_ns: int) -> Bronze:
+    return parse(Bronze, load(path), name=f"bronze.{path.stem}")
 
 
 @lru_cache(maxsize=256)

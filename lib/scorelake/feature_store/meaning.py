@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from scorelake.digests import definition_hash
 from scorelake.feature_store import aggregations
 from scorelake.feature_store.code import function_meaning
-from scorelake.feature_store.contracts import types_of
+from scorelake.feature_store.contracts import repeats_snapshots, types_of
 
 if TYPE_CHECKING:
     from scorelake.feature_store.on_demand import OnDemand
@@ -63,6 +63,7 @@ def _source(selection: Selection, conf_dir: str | None) -> dict[str, Any]:
         "keys": sorted(contract.keys),
         "order": order,
         "deletes": getattr(contract, "delete_when", None) is not None,
+        **({"snapshots": True} if repeats_snapshots(contract, conf_dir) else {}),
         "types": {name: types[name] for name in sorted({*order, *contract.keys, *selection.join_keys.values()})},
         "features": {name: windows.get(name, columns.get(name, name)) for name in sorted(selection.features)},
     }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scorelake.errors import ConfigError
 from scorelake.feature_store import aggregations
-from scorelake.feature_store.contracts import AVAILABLE_AT
+from scorelake.feature_store.contracts import AVAILABLE_AT, repeats_snapshots
 from scorelake.tables import Silver
 
 if TYPE_CHECKING:
@@ -78,9 +78,14 @@ def table_of(selection: Selection) -> str | None:
 
 
 def _of_lake(selection: Selection, source: Any, rows: DataFrame, conf_dir: str | None) -> View:
+    from scorelake.feature_store.snapshots import DELETED, with_deletes
     from scorelake.features.views import View
 
     contract = source.contract(conf_dir)
+    is_snapshot = repeats_snapshots(contract, conf_dir)
+    if is_snapshot:
+        rows = with_deletes(rows, contract.keys, available_at=AVAILABLE_AT)
+    has_deletes = is_snapshot or (isinstance(contract, Silver) and contract.delete_when is not None)
     renamed = rows.withColumnsRenamed(source.field_mapping) if source.field_mapping else rows
 
     def mapped(column: str) -> str:
@@ -94,11 +99,11 @@ def _of_lake(selection: Selection, source: Any, rows: DataFrame, conf_dir: str |
         available_at=AVAILABLE_AT,
         row_keys=tuple(map(mapped, contract.keys)),
         order=tuple(map(mapped, contract.total_order)),
-        deleted="is_deleted" if isinstance(contract, Silver) and contract.delete_when else None,
+        deleted=DELETED if has_deletes else None,
         ttl=selection.view.ttl or None,
         second_clock=source.available_at,
         prefix=selection.prefix,
-        is_scan=not source.field_mapping,
+        is_scan=not source.field_mapping and not is_snapshot,
         **_features(selection, source),
     )
 
