@@ -152,7 +152,11 @@ def _unknown_layers(folder: Path) -> Iterable[Finding]:
 
 
 def _dangling(found: Definitions) -> Iterable[Finding]:
-    """Names that refer to nothing: a label's population, a model's label."""
+    """Names that refer to nothing: a table that a transform reads, a label's population, a model's label."""
+    for name, contract in found.tables.items():
+        for position, read in enumerate(getattr(contract, "reads", ())):
+            if read not in found.tables and read not in found.unreadable:
+                yield found.documents[name].finding(("reads", position), f"unknown table {read}")
     for name, table in found.labels.items():
         if table.label is not None and table.label.population not in found.populations:
             yield found.documents[name].finding(

@@ -373,3 +373,34 @@ def test_slices_are_held_against_a_frozen_profile_before_they_are_written(place:
     finally:
         place.write("tables/silver/sales.yaml", SILVER)
         place.spark.sql("DROP SCHEMA IF EXISTS monitoring CASCADE")
+
+
+PYTHON = """
+from pyspark.sql import functions as F
+
+
+def typed(rows):
+    return rows.select("id", F.initcap("who").alias("buyer"), "amount", "__received")
+
+
+def spent(at, run_date):
+    return at("silver.titled").groupBy("buyer").agg(F.sum("amount").alias("spent"), F.lit(run_date).alias("day"))
+"""
+
+
+def test_functions_of_the_team_make_silver_and_gold(place: Place) -> None:
+    place.write("python/team.py", PYTHON)
+    columns = "description: t\ncolumns: [id BIGINT, buyer STRING, 'amount DECIMAL(10,2)']\nkeys: [id]\n"
+    place.write("tables/silver/titled.yaml", f"{columns}transform: team:typed\nreads: [bronze.sales]\n")
+    columns = "description: t\ncolumns: [buyer STRING, 'spent DECIMAL(20,2)', day DATE]\n"
+    place.write("tables/gold/spent.yaml", f"{columns}transform: team:spent\nreads: [silver.titled]\n")
+    assert checks.quick(place.conf)[1] == []
+    days = RunDates(DAYS.first, date(2024, 1, 2))
+    for job, table in ((build_silver, "silver.titled"), (build_gold, "gold.spent")):
+        assert job.run(place.spark, place.settings, days, frozenset([table])).exit_code == 0
+    titled = place.lake.read("silver.titled").where("run_date = DATE'2024-01-01' AND id = 1").collect()
+    assert [(row["buyer"], str(row["amount"])) for row in titled] == [("Buyer 1", "21.00")]
+    spent = place.lake.read("gold.spent").where("buyer = 'Buyer 1'").orderBy("run_date").collect()
+    assert [(str(row["day"]), str(row["spent"])) for row in spent] == [("2024-01-01", "21.00"), ("2024-01-02", "42.00")]
+    place.write("tables/gold/spent.yaml", f"{columns}transform: team:spent\nreads: [silver.title]\n")
+    assert "unknown table silver.title" in str(checks.quick(place.conf)[1][0])

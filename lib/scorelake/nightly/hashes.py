@@ -5,6 +5,7 @@ from __future__ import annotations
 from scorelake import sql
 from scorelake.definitions import Definitions
 from scorelake.digests import definition_hash, python_meaning
+from scorelake.transform import python
 
 _NOT_MEANING = {"description", "retention", "personal"}
 
@@ -26,8 +27,7 @@ def table_meaning(definitions: Definitions, name: str) -> dict[str, object]:
         parts["sql"] = sql.meaning(definitions.sql[name])
     transform = getattr(contract, "transform", None)
     if transform is not None:
-        module = transform.partition(":")[0]
-        parts["python"] = python_meaning((definitions.conf_dir / "python" / f"{module}.py").read_text("utf-8"))
+        parts["python"] = python_meaning(python.source_of(definitions.conf_dir, transform).read_text("utf-8"))
     label = definitions.labels[name].label if name in definitions.labels else None
     if label is not None:
         parts["population"] = population(definitions, label.population)

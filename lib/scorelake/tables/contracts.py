@@ -131,12 +131,15 @@ class Versioned(Contract):
     tie_break: str | None = Field(default=None, description="Decides between rows of equal stamps; greatest wins.")
     expectations: tuple[Expectation, ...] = ()
     transform: str | None = Field(default=None, description="module:function in <conf-dir>/python, instead of SQL.")
+    reads: tuple[str, ...] = Field(default=(), description="Tables that the transform reads; of SQL they are known.")
 
     @model_validator(mode="after")
     def _known_parts(self) -> Versioned:
         self._require_columns("keys", self.keys)
         self._require_columns("event_time", (self.event_time,))
         self._require_columns("tie_break", (self.tie_break,))
+        if (self.transform is None) != (not self.reads):
+            raise ValueError("transform and reads belong together: the tables a function reads cannot be seen in it")
         if self.availability is not None:
             self._require_columns("availability.column", (self.availability.column,))
             if self.availability.delay is not None and self.event_time is None:
@@ -171,6 +174,12 @@ class Silver(Versioned):
     volume: Volume | None = Field(default=None, description="Rows of a slice against the slices before it.")
     freshness: Freshness | None = Field(default=None, description="How old the newest row of a slice may be.")
     profile: ProfileCheck | None = Field(default=None, description="The slice's columns against a frozen profile.")
+
+    @model_validator(mode="after")
+    def _one_bronze_table(self) -> Silver:
+        if self.transform is not None and [name.partition(".")[0] for name in self.reads] != ["bronze"]:
+            raise ValueError("reads: a silver transform reads exactly one bronze table and nothing else")
+        return self
 
     @property
     def drop_order(self) -> list[tuple[str, bool]]:
@@ -214,7 +223,11 @@ class Gold(Versioned):
     def _label_column(self) -> Gold:
         if any(expectation.action == "quarantine" for expectation in self.expectations):
             raise ValueError("expectations: gold has no quarantine, since its rows can be made again: use fail or warn")
+        if any(name.partition(".")[0] not in ("silver", "gold") for name in self.reads):
+            raise ValueError("reads: a gold transform reads silver and gold tables")
         if self.label is not None:
+            if self.transform is not None:
+                raise ValueError("a label table has SQL, which runs once a cut-off; it has no transform")
             self._require_columns("label", ("label",))
             if not self.keys:
                 raise ValueError("a label table needs keys: the population's join keys")
