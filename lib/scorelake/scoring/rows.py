@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from scorelake.scoring.packing import Packing
 from scorelake.tables import quoted
 
 if TYPE_CHECKING:
@@ -56,22 +57,16 @@ class FrameRows:
         return {column.name: column.dataType.simpleString() for column in self.frame.schema}
 
     def map(self, task: Task, columns: Sequence[str], schema: str) -> DataFrame:
-        names = list(columns)
+        packing = Packing.of(columns, self.types)
 
         def run(batches: Batches) -> Iterator[pa.RecordBatch]:
-            return task(batch.rename_columns(names) for batch in _merged(batches))
+            return task(map(packing.unpacked, _merged(batches)))
 
-        return self._positional(names).coalesce(self.tasks).mapInArrow(run, schema)
+        return self.frame.select(*packing.columns()).coalesce(self.tasks).mapInArrow(run, schema)
 
     def first(self, columns: Sequence[str], count: int) -> pa.Table:
-        found: pa.Table = self._positional(columns).limit(count).toArrow()
-        return found.rename_columns(list(columns))
-
-    def _positional(self, columns: Sequence[str]) -> DataFrame:
-        # mapInArrow cannot take names with a dot or a backtick: columns travel by position.
-        from pyspark.sql import functions as F
-
-        return self.frame.select(*(F.col(quoted(name)).alias(f"c{n}") for n, name in enumerate(columns)))
+        found: pa.Table = self.frame.select(*map(quoted, columns)).limit(count).toArrow()
+        return found
 
 
 @dataclass(frozen=True)

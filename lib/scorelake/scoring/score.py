@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from scorelake import worker
 from scorelake.errors import ContractBroken
 from scorelake.scoring.answers import Layout, Report
 from scorelake.scoring.asking import Asked
@@ -80,6 +81,7 @@ def _task(
         reports = [Report(f"member {each.number}", None, each.said()) for each in asked]
         reports += [Report(name, day, observer.part(partition)) for (name, day), observer in seen.items()]
         yield layout.reports(reports, night)
+        worker.rest()
 
     return run
 
