@@ -19,7 +19,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from scorelake import logs, runs
+from scorelake import logs, runs, troubles
 from scorelake.dates import RunDates
 from scorelake.errors import ScorelakeError, UsageError
 from scorelake.settings import Settings, load_settings
@@ -170,8 +170,9 @@ def guarded(action: Callable[[], int]) -> int:
     except KeyboardInterrupt:
         print("cancelled", file=sys.stderr)
         return 130
-    except Exception:
+    except Exception as error:
         traceback.print_exc()
+        print(f"error: {troubles.told(error)}", file=sys.stderr)
         return 1
 
 

@@ -6,10 +6,10 @@ import errno
 import logging
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 
-from scorelake import runs
+from scorelake import runs, troubles
 from scorelake.errors import ScorelakeError
 from scorelake.runs import Outcome
 from scorelake.settings import NightSettings
@@ -60,13 +60,7 @@ def may_heal(error: BaseException) -> bool:
     """Whether the same call may succeed a little later: networks, storage, lost workers; never what we raised."""
     if isinstance(error, ScorelakeError):
         return False
-    return any(_is_passing(one) for one in _causes(error))
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__
+    return any(_is_passing(one) for one in troubles.causes(error))
 
 
 def _is_passing(error: BaseException) -> bool:
@@ -80,7 +74,7 @@ def _is_passing(error: BaseException) -> bool:
 def _tell(state: object) -> None:
     error = state.outcome.exception()  # type: ignore[attr-defined]
     pause = state.next_action.sleep  # type: ignore[attr-defined]
-    log.warning("%s: %s; trying again in %.0f s", type(error).__name__, _first_line(error), pause)
+    log.warning("%s; trying again in %.0f s", troubles.told(error), pause)
 
 
 def _caught(action: Callable[[], Outcome]) -> Outcome:
@@ -93,8 +87,4 @@ def _caught(action: Callable[[], Outcome]) -> Outcome:
         return Outcome(refused=message) if error.exit_code == 4 else Outcome(failed=message)
     except Exception as error:
         log.exception("a step failed")
-        return Outcome(failed=(f"{type(error).__name__}: {_first_line(error)}",))
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else ""
+        return Outcome(failed=(troubles.told(error),))
