@@ -1,14 +1,15 @@
 """Prove features on your own data: recompute sampled rows by brute force, straight from the source tables.
 
-Reads   features.<service>, the slices of the given run dates, and every table that the service reads
-Writes  ops.decisions, a row a service and date
+Reads   features.<service> and training.<model>, the slices of the given run dates, and every table behind them
+Writes  ops.decisions, a row a table and date
 
     ./spark-submit.sh verify_pit --env local --run-date 2017-12-31
-    ./spark-submit.sh verify_pit --env local --run-date 2017-12-31 --only lapse_v1 --sample 500
+    ./spark-submit.sh verify_pit --env local --run-date 2017-12-24 --only training.lapse_xgboost --sample 500
 
-The recomputation is plain Python that shares nothing with the engine. Every difference is shown with both sides and
-the source rows that decide; exit code 4 when there is one. On-demand features are left out: they are functions of
-the others.
+`--only` takes services and training sets; without it every service is proved. Half of the sample are rare cases:
+corrected rows, ties, instants at the edge of a window. The recomputation is plain Python that shares nothing with the
+engine. Every difference is shown with both sides and the source rows that decide; exit code 4 when there is one.
+On-demand features are left out: they are functions of the others.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
+from jobs import _pit_sample
 from scorelake import cli, runs
 from scorelake.cli import ALL, Names
 from scorelake.dates import RunDates
@@ -50,26 +52,34 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
     repo = feature_definitions.load(settings.feature_repo, settings.conf_dir)
     lake = Lake(spark, settings.lake)
 
-    wanted = cli.chosen(graph.populations_of_services(definitions), only)
+    services = graph.populations_of_services(definitions)
+    training_sets = {f"training.{name}": model.feature_service for name, model in definitions.models.items()}
+    wanted = services if only is ALL else cli.chosen({**services, **training_sets}, only)
     personal = frozenset(name for table in definitions.tables.values() for name in table.personal)
-    return runs.combined(_verify(lake, repo, service, day, sample, personal) for day in dates for service in wanted)
+    return runs.combined(
+        _verify(lake, repo, training_sets.get(name, name), _table(name), day, sample, personal)
+        for day in dates
+        for name in wanted
+    )
 
 
-def _verify(lake: Lake, repo: FeatureRepo, service: str, day: date, sample: int, personal: frozenset[str]) -> Outcome:
-    from pyspark.sql import functions as F
+def _table(name: str) -> str:
+    return name if name.startswith("training.") else f"features.{name}"
 
+
+def _verify(
+    lake: Lake, repo: FeatureRepo, service: str, table: str, day: date, sample: int, personal: frozenset[str]
+) -> Outcome:
     request = repo.request(service)
-    keys = list(request.join_keys)
-    slice_rows = lake.read_slices(f"features.{service}", [day])
-    # A sample that depends on the keys alone: a repeated call looks at the same rows.
-    chosen = slice_rows.orderBy(F.xxhash64(*(F.col(quoted(key)) for key in keys)), *map(quoted, keys)).limit(sample)
+    views = repo.views_of(service, lake.read)
+    chosen = _pit_sample.sampled(lake.read_slices(table, [day]), views, list(request.join_keys), sample)
     rows = [row.asDict(recursive=True) for row in chosen.collect()]
     if not rows:
-        raise MissingInput(f"features.{service} has no slice {day}; run build_features for it first")
+        raise MissingInput(f"{table} has no slice {day}; run the job that writes it first")
 
     differences: list[str] = []
     compared = 0
-    for view in repo.views_of(service, lake.read):
+    for view in views:
         stored = {view.prefix + name: name for alias, name in request.asked if view.prefix == f"{alias}__"}
         sources = _source_rows(view, chosen)
         for row in rows:
@@ -80,9 +90,9 @@ def _verify(lake: Lake, repo: FeatureRepo, service: str, day: date, sample: int,
     reason = f"{len(differences)} of {compared:,} values of {len(rows)} sampled rows differ from brute force"
     ops.record_decisions(
         lake,
-        [Decision("pit", f"features.{service}", day, "differences", float(len(differences)), 0.0, verdict, reason)],
+        [Decision("pit", table, day, "differences", float(len(differences)), 0.0, verdict, reason)],
     )
-    line = f"features.{service} of {day}: {reason}"
+    line = f"{table} of {day}: {reason}"
     return Outcome(refused=(line, *differences[:20])) if differences else Outcome(notes=(line,))
 
 

@@ -232,6 +232,12 @@ def test_features_are_proved_by_brute_force_and_a_wrong_one_is_found(shop: Shop)
         build_features.run(shop.spark, shop.settings, day)
 
 
+def test_a_training_set_is_proved_as_well(shop: Shop) -> None:
+    proved = verify_pit.run(shop.spark, shop.settings, TRAINED_AT, frozenset(["training.churn"]), sample=40)
+    assert proved.exit_code == 0, proved.refused
+    assert proved.notes[0].startswith("training.churn of 2024-10-18: 0 of")
+
+
 def test_marks_say_what_a_commit_was_made_from(shop: Shop) -> None:
     _, mark = shop.lake.marks("scores.churn", "score_batch")[NIGHTS.last]
     assert mark.inputs["features.shop_v1"] >= 0
