@@ -37,6 +37,7 @@ def test_the_readme_shows_a_history_and_a_manifest() -> None:
 def test_queries_of_the_readme_answer_alike_in_spark_and_duckdb(shop: Shop, query: str) -> None:
     entity = shop.lake.read("scores.churn").first()
     assert entity is not None
+    assert shop.lake.exists("ops.score_runs")  # attached again, since other tests' lakes have a table of that name
     query = of_the_shop(query).replace("'c1'", f"'{entity['customer_code']}'")
     in_spark = [tuple(row)[:3] for row in shop.spark.sql(query).collect()]
     with duckdb.connect() as connection:
