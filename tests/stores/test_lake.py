@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,3 +131,36 @@ def test_a_commit_of_somebody_else_is_no_mark() -> None:
     assert Mark.from_json(json.dumps({"other": 1})) is None
     mark = Mark("r", "s", (D1,), "h", {"t": 1}, {"rows": {"2024-01-01": 3}})
     assert Mark.from_json(mark.to_json()) == mark
+
+
+def test_writers_that_make_one_table_at_once_all_get_it(lake: Lake) -> None:
+    names = [f"silver.made_together_{number}" for number in range(4)]
+    together = threading.Barrier(6, timeout=60)
+
+    def make(_: int) -> None:
+        for name in names:
+            together.wait()
+            lake.create(name, COLUMNS, partitioned_by=["run_date"])
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(make, range(6)))
+    assert [lake.version(name) for name in names] == [0, 0, 0, 0]
+
+
+def test_what_a_killed_maker_of_a_table_left_behind_stops_nobody(lake: Lake) -> None:
+    name = "silver.unborn"
+    log = Path(lake.location(name)) / "_delta_log"
+    log.mkdir(parents=True)
+    (log / ".00000000000000000000.json.4f1c.tmp").write_text('{"commitInfo"')
+    lake.create(name, COLUMNS, partitioned_by=["run_date"])
+    assert lake.version(name) == 0
+
+
+def test_files_of_somebody_else_are_never_taken_for_a_table_of_ours(lake: Lake) -> None:
+    name = "silver.not_ours"
+    place = Path(lake.location(name))
+    place.mkdir(parents=True)
+    (place / "part-0.parquet").write_bytes(b"PAR1")
+    with pytest.raises(ContractBroken, match=r"silver\.not_ours: .*not_ours.* holds files but no Delta table"):
+        lake.create(name, COLUMNS, partitioned_by=["run_date"])
+    assert (place / "part-0.parquet").exists()

@@ -26,6 +26,22 @@ def versions(location: str) -> dict[int, str]:
     return dict(sorted(found.items()))
 
 
+def is_alone(location: str) -> bool:
+    """Whether nothing but the log lies there: a table that is being made, or whose maker was killed."""
+    from pyarrow import fs
+
+    filesystem, path = _open(location)
+    files = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    return all(file.base_name == "_delta_log" for file in files)
+
+
+def remove_uncommitted(location: str) -> None:
+    """Delete the log of a table that never got its first commit; one that has a commit stays."""
+    filesystem, path = _open(location)
+    if not versions(location):
+        filesystem.delete_dir(f"{path}/_delta_log")
+
+
 def commit_infos(location: str) -> list[tuple[int, dict[str, Any]]]:
     """Version and `commitInfo` of every commit, newest first; a commit without one is left out."""
     filesystem, _ = _open(location)

@@ -41,7 +41,10 @@ PROPERTIES: Mapping[str, str] = {
 }
 _CONFLICTS = ("Concurrent", "ProtocolChangedException", "MetadataChangedException", "CommitFailedException")
 _ATTEMPTS = 6
-_ATTACHING = threading.Lock()
+_HALF_MADE = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"
+_PAUSES = (0.2, 0.4, 0.8, 1.6, 3.2)
+"""Seconds that another process is given for the first commit of a table that it has begun to make."""
+_ATTACHING = threading.RLock()
 """Steps run side by side, and Spark's in-memory catalog does not expect two of them to add one table."""
 _TABLE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
 
@@ -154,7 +157,10 @@ class Lake:
     def create(
         self, name: str, columns: Iterable[Column], *, partitioned_by: Collection[str], comment: str = ""
     ) -> None:
-        """Make the table if it is not there. Partitioned by its slice column, so that slices commit side by side."""
+        """Make the table if it is not there. Partitioned by its slice column, so that slices commit side by side.
+
+        Raises ContractBroken when files that are no Delta table lie in its place.
+        """
         if self.owns(name):
             return
         ddl = ",\n  ".join(column.ddl for column in columns)
@@ -162,13 +168,34 @@ class Lake:
         place = "" if self.settings.catalog else f"LOCATION {_literal(self.location(name))}"
         layer = self.identifier(name).rsplit(".", 1)[0]
         self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {layer}")
-        self._retrying(
-            lambda: self.spark.sql(
+        with _ATTACHING:
+            self._make(
+                name,
                 f"CREATE TABLE IF NOT EXISTS {self.identifier(name)} (\n  {ddl}\n) USING delta\n"
                 f"PARTITIONED BY ({', '.join(map(quoted, partitioned_by))}) {place}\n"
-                f"COMMENT {_literal(comment)} TBLPROPERTIES ({properties})"
+                f"COMMENT {_literal(comment)} TBLPROPERTIES ({properties})",
             )
-        )
+
+    def _make(self, name: str, statement: str) -> None:
+        """Run CREATE TABLE, also where another process is at it, or was killed at it before the first commit.
+
+        Delta refuses a folder that holds a log without a commit, and would refuse it for ever.
+        """
+        place = self.location(name)
+        for pause in _PAUSES:
+            try:
+                self._retrying(lambda: self.spark.sql(statement))
+                return
+            except Exception as error:
+                if _HALF_MADE not in str(error):
+                    raise
+                if not delta_log.is_alone(place):
+                    raise ContractBroken(
+                        f"{name}: {place} holds files but no Delta table; move them away or name another lake.root"
+                    ) from error
+            time.sleep(pause)
+        delta_log.remove_uncommitted(place)
+        self._retrying(lambda: self.spark.sql(statement))
 
     def replace_slices(
         self, frame: DataFrame, name: str, mark: Mark, *, column: str = SLICE_COLUMN, also: str = ""
