@@ -23,7 +23,7 @@ from scorelake.cli import ALL, Names
 from scorelake.dates import RunDates
 from scorelake.definitions import Definitions, load_definitions
 from scorelake.feature_store import definitions as feature_definitions
-from scorelake.feature_store import retrieve
+from scorelake.feature_store import histories, retrieve
 from scorelake.nightly import graph
 from scorelake.nightly.graph import Node
 from scorelake.runs import Outcome
@@ -71,6 +71,7 @@ def _build(lake: Lake, definitions: Definitions, repo: FeatureRepo, node: Node, 
             read=lake.read,
             between=(calendar.as_of(dates.first), calendar.as_of(dates.last)),
             conf_dir=str(repo.conf_dir),
+            stored=histories.reader(lake, str(repo.conf_dir)),
         )
         rows = answered.withColumn("run_date", F.date_sub(F.to_date("event_timestamp"), 1)).withColumn(
             "run_id", F.lit(runs.run_id())

@@ -21,7 +21,7 @@ from scorelake.cli import ALL, Names
 from scorelake.dates import RunDates
 from scorelake.definitions import load_definitions
 from scorelake.feature_store import definitions as feature_definitions
-from scorelake.feature_store import retrieve
+from scorelake.feature_store import histories, retrieve
 from scorelake.nightly import graph
 from scorelake.runs import Outcome
 from scorelake.settings import Settings
@@ -62,7 +62,12 @@ def _build(lake: Lake, definitions: Definitions, repo: FeatureRepo, node: Node, 
     inputs = lake.versions(node.inputs)
     spine = _spine(lake, definitions, spec, day)
 
-    answered = retrieve.features(spine, repo.request(spec.feature_service), read=lake.read, conf_dir=str(repo.conf_dir))
+    conf_dir, request = str(repo.conf_dir), repo.request(spec.feature_service)
+    for view in {selection.view.name: selection.view for selection in request.selections}.values():
+        if histories.is_kept(view):
+            histories.refresh(lake, view, run_id=runs.run_id(), conf_dir=conf_dir)
+    stored = histories.reader(lake, conf_dir)
+    answered = retrieve.features(spine, request, read=lake.read, conf_dir=conf_dir, stored=stored)
     rows = answered.withColumn("run_date", F.lit(day)).withColumn("run_id", F.lit(runs.run_id()))
 
     columns = columns_of(rows)

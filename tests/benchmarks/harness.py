@@ -12,7 +12,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -59,8 +59,25 @@ class Report:
 
 def cpu_seconds() -> float:
     """User and system time of this process, all that descend from it and all of these that have ended."""
+    return sum(sum(map(int, fields[11:15])) for fields in _process_tree().values()) / _TICKS
+
+
+def memory_bytes() -> int:
+    """Memory of this process and all that descend from it; a page that several share counts once."""
+    total = 0
+    for process in _process_tree():
+        try:
+            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    return total
+
+
+def _process_tree() -> dict[int, list[str]]:
+    """This process and all that descend from it, with the fields of /proc/PID/stat from the third on."""
     children: dict[int, list[int]] = {}
-    used: dict[int, float] = {}
+    found: dict[int, list[str]] = {}
     for folder in Path("/proc").iterdir():
         if folder.name.isdigit():
             try:
@@ -68,20 +85,32 @@ def cpu_seconds() -> float:
             except (FileNotFoundError, ProcessLookupError):
                 continue
             children.setdefault(int(fields[1]), []).append(int(folder.name))
-            used[int(folder.name)] = sum(map(int, fields[11:15])) / _TICKS
-    total, waiting = 0.0, [os.getpid()]
+            found[int(folder.name)] = fields
+    tree, waiting = {}, [os.getpid()]
     while waiting:
         process = waiting.pop()
-        total += used.get(process, 0.0)
+        if process in found:
+            tree[process] = found[process]
         waiting += children.get(process, [])
-    return total
+    return tree
 
 
-def measure(sides: Mapping[str, Callable[[], object]], rounds: int, *, warm_up: int = 2) -> dict[str, float]:
-    """Median CPU seconds of each side over `rounds` interleaved rounds, after `warm_up` rounds that do not count."""
+def measure(
+    sides: Mapping[str, Callable[[], object]],
+    rounds: int,
+    *,
+    warm_up: int = 2,
+    wake: Callable[[], object] = lambda: None,
+) -> dict[str, float]:
+    """Median CPU seconds of each side over `rounds` interleaved rounds, after `warm_up` rounds that do not count.
+
+    `wake` is called before each side and not measured: Spark ends Python workers that had nothing to do for a minute,
+    and the side after a slow one would pay for their start.
+    """
     seen: dict[str, list[float]] = {name: [] for name in sides}
     for number in range(-warm_up, rounds):
         for name, action in sides.items():
+            wake()
             before, began = cpu_seconds(), time.monotonic()
             action()
             used, took = cpu_seconds() - before, time.monotonic() - began
@@ -104,24 +133,39 @@ def act(frame: DataFrame) -> None:
     frame.write.format("noop").mode("overwrite").save()
 
 
-def spark_session(name: str) -> SparkSession:
-    """A local session as a laptop has it, with the package on the workers' path."""
+def wake(spark: SparkSession) -> None:
+    """Start the Python workers of a local session where they have gone, with the engine imported."""
+    spark.range(0, 2, 1, 2).mapInArrow(_import_engine, "id bigint").collect()  # no row
+
+
+def _import_engine(batches: Iterable[object]) -> Iterator[object]:
+    from scorelake.features import bucket  # noqa: F401
+
+    for _ in batches:
+        time.sleep(0.2)  # so that the tasks run side by side, in a worker each
+    yield from ()
+
+
+def spark_session(name: str, *, memory: str = "6g") -> SparkSession:
+    """A local session as a laptop has it, with the package on the workers' path; `memory` is the JVM's."""
     from scorelake import session
 
     os.environ["PYTHONPATH"] = os.pathsep.join((str(ROOT / "lib"), str(ROOT)))
-    spark = session.start(name, master="local[2]", conf={"spark.driver.memory": "6g"})
+    spark = session.start(name, master="local[2]", conf={"spark.driver.memory": memory})
     spark.sparkContext.setLogLevel("ERROR")
     return spark
 
 
-def main(bench: Callable[[SparkSession, Options], Report], arguments: Sequence[str] | None = None) -> None:
+def main(
+    bench: Callable[[SparkSession, Options], Report], arguments: Sequence[str] | None = None, *, memory: str = "6g"
+) -> None:
     """Run a benchmark from the command line; exit code 1 when the sides' answers differ."""
     parser = argparse.ArgumentParser(description=bench.__doc__)
     parser.add_argument("--scale", type=float, default=1.0, help="share of the full number of rows")
     parser.add_argument("--rounds", type=int, default=3, help="measured rounds after two to warm up; 0: answers only")
     options = Options(**vars(parser.parse_args(arguments)))
     before = cpu_seconds()
-    spark = spark_session("bench")
+    spark = spark_session("bench", memory=memory)
     spark.range(1).count()
     print(f"start-up: {cpu_seconds() - before:.2f} CPU s")
     report = bench(spark, options)

@@ -39,7 +39,7 @@ def write(folder: Path, name: str, *, rows: int, labels: int, entities: int, see
     folder.mkdir(parents=True, exist_ok=True)
     parts = (folder / f"{name}_events.parquet", folder / f"{name}_labels.parquet")
     tables = Tables(*parts, entities=entities, rows=rows, label_rows=labels)
-    pq.write_table(_events(np.random.default_rng(seed), rows, entities), tables.events, row_group_size=131_072)
+    pq.write_table(events(np.random.default_rng(seed), rows, entities), tables.events, row_group_size=131_072)
     draw_labels(tables, seed=seed + 1)
     return tables
 
@@ -56,9 +56,12 @@ def draw_labels(tables: Tables, *, seed: int) -> None:
     pq.write_table(pa.table(labels), tables.labels, row_group_size=131_072)
 
 
-def _events(random: np.random.Generator, rows: int, entities: int) -> pa.Table:
+def events(
+    random: np.random.Generator, rows: int, entities: int, *, since: int = START, length: int = DAYS * DAY
+) -> pa.Table:
+    """Events that happen in `length` microseconds from `since` on, and their corrections, as drops would bring them."""
     corrected = rows // 100
-    happened = START + random.integers(0, DAYS * DAY, rows)
+    happened = since + random.integers(0, length, rows)
     delay = np.where(random.random(rows) < 0.1, random.integers(DAY, 10 * DAY, rows), DAY)
     again = random.choice(rows, corrected, replace=False)
     row = np.r_[np.arange(rows), again]

@@ -138,7 +138,7 @@ def _compare(spark: SparkSession, options: Options, sparse: Tables, dense: Table
             as_of(spark.read.parquet(str(sparse.labels)), five_views(spark.read.parquet(str(sparse.events))))
         ),
     }
-    cpu = harness.measure(sides, options.rounds) if options.rounds else {}
+    cpu = harness.measure(sides, options.rounds, wake=lambda: harness.wake(spark)) if options.rounds else {}
     ratios = {
         "lookup_vs_duckdb": ("lookup", "duckdb"),
         "stored_vs_duckdb": ("stored", "duckdb"),

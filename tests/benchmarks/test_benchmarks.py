@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.benchmarks import drift, pit, scoring, windows
+from tests.benchmarks import drift, pit, pit_scale, scoring, windows
 from tests.benchmarks.harness import Options
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 SLOW = pytest.param(scoring, marks=pytest.mark.slow)  # MLflow's own UDF loads the model in every task
 
 
-@pytest.mark.parametrize("module", [drift, pit, SLOW, windows], ids=["drift", "pit", "scoring", "windows"])
+@pytest.mark.parametrize(
+    "module", [drift, pit, pit_scale, SLOW, windows], ids=["drift", "pit", "pit_scale", "scoring", "windows"]
+)
 def test_both_sides_answer_alike(spark: SparkSession, module: ModuleType) -> None:
     report = module.bench(spark, Options(scale=0.002, rounds=0))
     assert report.answers_equal

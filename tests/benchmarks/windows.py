@@ -119,7 +119,7 @@ def _compare(spark: SparkSession, options: Options, sparse: Tables, dense: Table
     for name, (tables, functions) in pairs.items():
         sides[name] = lambda t=tables, f=functions: harness.act(ours(spark, t, f))
         sides[f"{name}_duckdb"] = lambda t=tables, f=functions: theirs(database, t, f)
-    cpu = harness.measure(sides, options.rounds) if options.rounds else {}
+    cpu = harness.measure(sides, options.rounds, wake=lambda: harness.wake(spark)) if options.rounds else {}
     ratios = {f"{name}_vs_duckdb": harness.ratio(cpu, name, f"{name}_duckdb") for name in pairs} if cpu else {}
     return Report("windows", equal, cpu, ratios, sparse.rows, options.rounds)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scorelake.errors import Finding
+from scorelake.feature_store import histories
 from scorelake.feature_store.code import reads
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def _view_problems(view: FeatureView, entities: dict[str, Entity], conf_dir: Pat
     for name in view.entities:
         if name not in entities:
             yield f"entity {name} is not in the feature repo"
+    yield from histories.problems(view)
     source = view.batch_source
     if isinstance(source, LakeSource) and not any(source.problems(conf_dir)):
         yield from _lake_view_problems(view, source, keys, conf_dir)

@@ -39,11 +39,12 @@ def _selection(selection: Selection, conf_dir: str | None) -> dict[str, Any]:
     return {
         "join_keys": selection.join_keys,
         "ttl_seconds": ttl.total_seconds() if ttl else None,
-        "source": _source(selection, conf_dir),
+        "source": source_meaning(selection, conf_dir),
     }
 
 
-def _source(selection: Selection, conf_dir: str | None) -> dict[str, Any]:
+def source_meaning(selection: Selection, conf_dir: str | None) -> dict[str, Any]:
+    """What decides the values of a selection, its ttl and join keys apart."""
     from scorelake.feature_store.source import LakeSource
 
     source = selection.view.batch_source

@@ -16,7 +16,7 @@ from feast.infra.offline_stores.offline_store import OfflineStore
 from feast.repo_config import FeastConfigBaseModel
 
 from scorelake.errors import UsageError
-from scorelake.feature_store import entity_frames
+from scorelake.feature_store import entity_frames, histories
 from scorelake.feature_store.on_demand import OnDemand
 from scorelake.feature_store.retrieval_job import LakeRetrievalJob
 from scorelake.feature_store.retrieve import EVENT_TIMESTAMP, Request, features
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from feast.on_demand_feature_view import OnDemandFeatureView
     from feast.repo_config import RepoConfig
     from pyspark.sql import DataFrame
+
+    from scorelake.stores.lake import Lake
 
 
 class LakeOfflineStoreConfig(FeastConfigBaseModel):
@@ -77,7 +79,8 @@ class LakeOfflineStore(OfflineStore):
         spark, options = spark_session(), _options(config)
         on_demand_views = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
         request = _request(feature_refs, feature_views, on_demand_views)
-        read = reader(config)
+        lake = _lake(config)
+        read = lake.read
         if entity_df is None:
             spine = entity_frames.of_period(
                 request, read, kwargs.get("start_date"), kwargs.get("end_date"), conf_dir=options.conf_dir
@@ -93,6 +96,7 @@ class LakeOfflineStore(OfflineStore):
             full_feature_names=full_feature_names,
             audit=options.audit,
             conf_dir=options.conf_dir,
+            stored=histories.reader(lake, options.conf_dir),
         )
         keys = [column for column in spine.columns if column != timestamp]
         return LakeRetrievalJob(
@@ -141,6 +145,10 @@ class LakeOfflineStore(OfflineStore):
 
 def reader(config: RepoConfig) -> Read:
     """Rows of lake tables by name, as the offline store's settings address them."""
+    return _lake(config).read
+
+
+def _lake(config: RepoConfig) -> Lake:
     from scorelake.stores.lake import Lake
 
     options = _options(config)
@@ -150,7 +158,7 @@ def reader(config: RepoConfig) -> Read:
         read_root=options.read_root or "",
         read_catalog=options.read_catalog or None,
     )
-    return Lake(spark_session(), settings).read
+    return Lake(spark_session(), settings)
 
 
 def _options(config: RepoConfig) -> LakeOfflineStoreConfig:

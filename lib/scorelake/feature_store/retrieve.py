@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
+    from scorelake.feature_store.histories import Stored
+
 EVENT_TIMESTAMP = "event_timestamp"
 
 
@@ -52,23 +54,31 @@ def features(
     audit: bool = False,
     between: tuple[datetime, datetime] | None = None,
     conf_dir: str | None = None,
+    stored: Stored = lambda _: None,
 ) -> DataFrame:
     """Every row of `spine` once, its columns, then the asked features as of `timestamp` (semantics 2 and 3).
 
     Features are called by their own name, or `<view>__<feature>` with `full_feature_names`. With `audit` follow, for
     each view of lookups, `<view>__event_time` and `<view>__age` (seconds) of the source row. `between` promises that
-    every instant of the spine lies in it, so that less is read. UsageError when names would meet or a join key is
-    missing.
+    every instant of the spine lies in it, so that less is read. `stored` finds interval tables of views; the answer is
+    the same without. UsageError when names would meet or a join key is missing.
     """
     from pyspark.sql import functions as F
 
     from scorelake.features.answers import audit_names
     from scorelake.features.asof import as_of
+    from scorelake.features.history import as_of_intervals
 
     names = _output_names(spine.columns, request, full_feature_names=full_feature_names)
     _require_columns(spine.columns, (*request.join_keys, timestamp))
     views = engine_views(request.selections, read, conf_dir=conf_dir)
-    answered = as_of(spine, views, timestamp=timestamp, audit=audit, between=between)
+    kept = [stored(selection) for selection in request.selections]
+    direct = [view for view, table in zip(views, kept, strict=True) if table is None]
+    answered = as_of(spine, direct, timestamp=timestamp, audit=audit, between=between)
+    for view, table, selection in zip(views, kept, request.selections, strict=True):
+        if table is not None:
+            keys = selection.join_keys
+            answered = as_of_intervals(answered, view, table, timestamp=timestamp, audit=audit, keys=keys)
     complete = with_on_demand(answered, request.on_demand)
     if audit:
         found = [view for view in views if view.lookups]

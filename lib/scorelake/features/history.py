@@ -6,7 +6,7 @@ without ttl; valid_to is null while nothing ends it. A source row may own severa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import TYPE_CHECKING
@@ -97,16 +97,25 @@ class _Intervals:
 
 
 def as_of_intervals(
-    spine: DataFrame, view: View, stored: DataFrame, *, timestamp: str = "event_timestamp", audit: bool = False
+    spine: DataFrame,
+    view: View,
+    stored: DataFrame,
+    *,
+    timestamp: str = "event_timestamp",
+    audit: bool = False,
+    keys: Mapping[str, str] | None = None,
 ) -> DataFrame:
-    """The same answer as `as_of(spine, [view])`, read from `stored`, the view's interval table."""
+    """The same answer as `as_of(spine, [view])`, read from `stored`, the view's interval table.
+
+    keys  columns of the spine -> those of `stored`, where the table was made for a spine that calls them otherwise
+    """
     answers.require_distinct_names(spine, [view], audit=audit)
     at = micros_column(spine, timestamp, "spine")
     own = {name: wire.value_column(number) for number, name in enumerate(spine.columns)}
     asked = spine.select(*(F.col(quoted(name)).alias(new) for name, new in own.items()), at.alias("#asked"))
     theirs = {name: f"#stored{number}" for number, name in enumerate(stored.columns)}
     kept = stored.select(*(F.col(quoted(name)).alias(new) for name, new in theirs.items()))
-    is_same = [F.col(own[key]) == F.col(theirs[key]) for key in view.join_keys]
+    is_same = [F.col(own[key]) == F.col(theirs[(keys or {}).get(key, key)]) for key in view.join_keys]
     from_, to, event = (F.unix_micros(theirs[name]) for name in (VALID_FROM, VALID_TO, EVENT_TIME))
     wins = (F.col("#asked") >= from_) & (to.isNull() | (F.col("#asked") < to))
     joined = asked.hint("shuffle_hash").join(

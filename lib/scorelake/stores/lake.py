@@ -166,13 +166,14 @@ class Lake:
         ddl = ",\n  ".join(column.ddl for column in columns)
         properties = ", ".join(f"'{key}' = '{value}'" for key, value in PROPERTIES.items())
         place = "" if self.settings.catalog else f"LOCATION {_literal(self.location(name))}"
+        partitions = f"PARTITIONED BY ({', '.join(map(quoted, partitioned_by))})" if partitioned_by else ""
         layer = self.identifier(name).rsplit(".", 1)[0]
         self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {layer}")
         with _ATTACHING:
             self._make(
                 name,
                 f"CREATE TABLE IF NOT EXISTS {self.identifier(name)} (\n  {ddl}\n) USING delta\n"
-                f"PARTITIONED BY ({', '.join(map(quoted, partitioned_by))}) {place}\n"
+                f"{partitions} {place}\n"
                 f"COMMENT {_literal(comment)} TBLPROPERTIES ({properties})",
             )
 
@@ -221,6 +222,16 @@ class Lake:
             .option("optimizeWrite", "true")  # a year of slices is a file a slice, not a file a slice and task
             .option("userMetadata", mark.to_json())
         )
+        before = self.version(name)
+        self._retrying(lambda: writer.saveAsTable(self.identifier(name)))
+        return self._commit_of(name, mark, since=before)
+
+    def replace(self, frame: DataFrame, name: str, mark: Mark) -> Commit:
+        """Make `frame` the whole table, its columns too, in one commit: for tables that are derived, not sliced."""
+        self._own(name)
+        mark = self._placed(mark)
+        writer = frame.write.format("delta").mode("overwrite").option("overwriteSchema", "true")
+        writer = writer.option("userMetadata", mark.to_json())
         before = self.version(name)
         self._retrying(lambda: writer.saveAsTable(self.identifier(name)))
         return self._commit_of(name, mark, since=before)

@@ -11,6 +11,7 @@ DAY = timedelta(days=1)
 meter_state = FeatureView(
     name="meter_state",
     entities=[site, meter],
+    tags={"history": "keep"},
     ttl=30 * DAY,
     source=PushSource(
         name="meter_push",
@@ -52,4 +53,6 @@ site_use = FeatureView(
     ),
 )
 
-tariff = FeatureView(name="tariff", source=LakeSource(name="tariffs", table="gold.water_tariffs"))
+tariff = FeatureView(
+    name="tariff", tags={"history": "keep"}, source=LakeSource(name="tariffs", table="gold.water_tariffs")
+)
