@@ -15,17 +15,17 @@ from scorelake.tables import quoted
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column, DataFrame, Row
 
     from scorelake.features.views import View
 
 TIMESTAMP = "event_timestamp"
 
 
-def sampled(rows: DataFrame, views: Sequence[View], keys: Sequence[str], count: int) -> DataFrame:
+def sampled(rows: DataFrame, views: Sequence[View], keys: Sequence[str], count: int) -> list[Row]:
     """At most `count` of `rows` (keys, event_timestamp, features), at most half of them rare while others are left.
 
-    The sample depends on keys and instants alone: a repeated call looks at the same rows. They come to the driver.
+    The sample depends on keys and instants alone: a repeated call looks at the same rows.
     """
     from pyspark.sql import functions as F
 
@@ -39,7 +39,7 @@ def sampled(rows: DataFrame, views: Sequence[View], keys: Sequence[str], count: 
     first = some(reduce(lambda one, other: one.unionAll(other), rare).distinct(), count // 2) if rare else None
     chosen = [] if first is None else _same(rows, first).collect()
     chosen += some(rows if first is None else rows.join(first, [*keys, TIMESTAMP], "left_anti"), count).collect()
-    return rows.sparkSession.createDataFrame(chosen[:count], rows.schema)
+    return chosen[:count]
 
 
 def _same(rows: DataFrame, chosen: DataFrame) -> DataFrame:

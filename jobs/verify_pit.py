@@ -72,10 +72,12 @@ def _verify(
 ) -> Outcome:
     request = repo.request(service)
     views = repo.views_of(service, lake.read)
-    chosen = _pit_sample.sampled(lake.read_slices(table, [day]), views, list(request.join_keys), sample)
-    rows = [row.asDict(recursive=True) for row in chosen.collect()]
-    if not rows:
+    slice_ = lake.read_slices(table, [day])
+    found = _pit_sample.sampled(slice_, views, list(request.join_keys), sample)
+    if not found:
         raise MissingInput(f"{table} has no slice {day}; run the job that writes it first")
+    chosen = lake.spark.createDataFrame(found, slice_.schema)
+    rows = [row.asDict(recursive=True) for row in found]
 
     differences: list[str] = []
     compared = 0

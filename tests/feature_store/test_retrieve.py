@@ -12,6 +12,7 @@ import pytest
 from scorelake.errors import ConfigError
 from scorelake.feature_store import retrieve
 from scorelake.feature_store.definitions import FeatureRepo
+from scorelake.feature_store.engine import answers_as_of
 from scorelake.feature_store.selection import Selection, engine_view
 from scorelake.stores.lake import Lake
 from tests.feature_store.conftest import at
@@ -86,6 +87,20 @@ def test_a_plain_spark_source_works_unchanged_and_late_rows_do_not_leak(spark: S
     found = retrieve.features(spine, request, read=lambda name: pytest.fail(f"{name} is not in the lake"))
     answers = [tuple(row) for row in found.orderBy("event_timestamp").select("trip_count", "rating").collect()]
     assert answers == [(1, 0.5), (2, None), (2, None), (None, None)]
+
+
+def test_clocks_of_a_plain_source_may_have_any_name(spark: SparkSession, tmp_path: Path) -> None:
+    from feast.infra.offline_stores.contrib.spark_offline_store.spark_source import SparkSource
+
+    schema = "driver_id BIGINT, `it.happened` TIMESTAMP, `known, at last` TIMESTAMP, rating DOUBLE"
+    rows = [(1, at("01"), at("02"), 0.5), (1, at("02"), at("05"), 0.7), (2, at("04"), at("05"), 0.9)]
+    spark.createDataFrame(rows, schema).createOrReplaceTempView("oddly_named")
+    clocks = {"timestamp_field": "it.happened", "created_timestamp_column": "known, at last"}
+    view = spark_source_view(tmp_path, source=SparkSource(name="stats", table="oddly_named", **clocks), ttl=None)
+    view.features = [feature for feature in view.features if feature.name == "rating"]
+    engine = engine_view(Selection(view, "stats", ("rating",)), pytest.fail)
+    found = answers_as_of(engine, view, at("04")).select("driver_id", "rating").collect()
+    assert [tuple(row) for row in found] == [(1, 0.5)]
 
 
 def test_a_view_that_transforms_is_refused(lake: Lake, tmp_path: Path) -> None:

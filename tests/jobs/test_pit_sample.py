@@ -36,6 +36,6 @@ def test_half_of_a_sample_is_rare(spark: SparkSession) -> None:
     )
     spine = spark.createDataFrame([(who, T) for who in range(100)], "entity INT, event_timestamp TIMESTAMP")
     rare = {7, 8, 9, 10}
-    assert rare == {row["entity"] for row in sampled(spine, [view], ["entity"], 8).collect()} & {*rare, 11}
-    assert sampled(spine, [view], ["entity"], 8).count() == 8
-    assert sampled(spine, [view], ["entity"], 500).count() == 100
+    assert rare == {row["entity"] for row in sampled(spine, [view], ["entity"], 8)} & {*rare, 11}
+    assert len(sampled(spine, [view], ["entity"], 8)) == 8
+    assert len(sampled(spine, [view], ["entity"], 500)) == 100

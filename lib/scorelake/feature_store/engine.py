@@ -125,9 +125,9 @@ def answers_as_of(engine: View, view: FeatureView, instant: datetime) -> DataFra
     from scorelake.features.asof import as_of
 
     at = F.lit(instant)
-    seen = engine.rows.where(F.col(engine.event_time) <= at)
+    seen = engine.rows.where(F.col(quoted(engine.event_time)) <= at)
     if engine.is_clocked:
-        seen = seen.where(F.col(str(engine.available_at)) <= at)
+        seen = seen.where(F.col(quoted(str(engine.available_at))) <= at)
     keys = [F.col(quoted(source)).alias(key) for key, source in engine.join_keys.items()]
     entities = seen.select(*keys).na.drop().distinct() if keys else seen.sparkSession.range(1).select()
     clocks = {}

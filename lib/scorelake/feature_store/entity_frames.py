@@ -77,7 +77,7 @@ def of_period(
         raise UsageError("without an entity frame, all feature views must have the same join keys; give an entity_df")
     since, until = F.lit(_aware(start)), F.lit(_aware(end))
     parts = [
-        view.rows.where((F.col(view.event_time) >= since) & (F.col(view.event_time) < until)).select(
+        view.rows.where((F.col(quoted(view.event_time)) >= since) & (F.col(quoted(view.event_time)) < until)).select(
             *(F.col(quoted(source)).alias(key) for key, source in sorted(view.join_keys.items()))
         )
         for view in keyed

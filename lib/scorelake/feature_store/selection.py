@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from scorelake.errors import ConfigError
 from scorelake.feature_store import aggregations
 from scorelake.feature_store.contracts import AVAILABLE_AT, repeats_snapshots
-from scorelake.tables import Silver
+from scorelake.tables import Silver, quoted
 
 if TYPE_CHECKING:
     from feast.data_source import DataSource
@@ -134,7 +134,7 @@ def _of_query(selection: Selection, source: DataSource | None) -> View:
     return View(
         name=selection.alias,
         # Feast's sources may hold dates or timestamps without a zone; the process is on UTC.
-        rows=rows.withColumns({name: F.col(name).cast("timestamp") for name in (event_time, *created)}),
+        rows=rows.withColumns({name: F.col(quoted(name)).cast("timestamp") for name in (event_time, *created)}),
         join_keys=selection.join_keys,
         event_time=event_time,
         available_at=created[0] if created else None,
