@@ -12,7 +12,7 @@ promote_model has let it through its gate.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ from scorelake.stores import ops
 from scorelake.stores.lake import Lake, files_of
 from scorelake.stores.model_files import Bundle, Column, Replay
 from scorelake.stores.model_registry import Record
-from scorelake.training import card, collect, leakage, train
+from scorelake.training import card, collect, distributed, leakage, train
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from scorelake.definitions import Definitions
     from scorelake.feature_store.definitions import FeatureRepo
     from scorelake.models import Model
+    from scorelake.settings import Limits
     from scorelake.stores.model_registry import ModelRegistry
-    from scorelake.training.fitted import Fitted
+    from scorelake.training.dataset import Dataset
+    from scorelake.training.fitted import Fitted, Learner
 
 
 def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = ALL) -> Outcome:
@@ -52,9 +54,8 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
     registry = _registry.connect(settings)
 
     wanted = cli.chosen(definitions.models, only)
-    limit = settings.limits.local_matrix_bytes
     return runs.combined(
-        _train(lake, registry, definitions, repo, name, day, limit) for day in dates for name in wanted
+        _train(lake, registry, definitions, repo, name, day, settings.limits) for day in dates for name in wanted
     )
 
 
@@ -65,7 +66,7 @@ def _train(
     repo: FeatureRepo,
     name: str,
     day: date,
-    limit_bytes: int,
+    limits: Limits,
 ) -> Outcome:
     spec = definitions.models[name]
     rows = lake.read_slices(f"training.{name}", [day])
@@ -74,16 +75,8 @@ def _train(
     features = spec.features.choose([feature for _, feature in repo.request(spec.feature_service).asked])
     keys = definitions.labels[spec.label].keys
 
-    data = collect.collect(
-        rows,
-        features,
-        task=spec.task,
-        keys=keys,
-        limit_bytes=limit_bytes,
-        dtype=train.matrix_type(spec),
-        files=files_of(rows),
-    )
-    fitted = train.fit(spec, data)
+    data, learner, notes = _learning_rows(spec, rows, features, keys, limits)
+    fitted = train.fit(spec, data, learner)
     signs = leakage.check(spec, data, fitted, train.learn, run_date=day)
     ops.record_decisions(lake, signs)
     leaks = tuple(f"{name}: {sign.reason}" for sign in signs if sign.verdict == "fail")
@@ -101,7 +94,35 @@ def _train(
     profile = _profile(rows, features, fitted, data.validation.categories, spec)
     number = registry.register(name, _bundle(spec, fitted, profile, tags), _record(spec, fitted, tags))
     warnings = tuple(f"{name}: {sign.reason}" for sign in signs if sign.verdict == "warn")
-    return Outcome(notes=(_summary(name, number, spec, fitted), *warnings, *fitted.warnings))
+    return Outcome(notes=(_summary(name, number, spec, fitted), *notes, *warnings, *fitted.warnings))
+
+
+def _learning_rows(
+    spec: Model, rows: DataFrame, features: list[str], keys: Sequence[str], limits: Limits
+) -> tuple[Dataset, Learner, tuple[str, ...]]:
+    """What this process sees of `rows`, who learns, and what is to be said of it.
+
+    Beyond `limits.local_matrix_bytes` the cluster learns from all rows, and a sample stays here to judge by.
+    """
+    dtype = train.matrix_type(spec)
+    found = collect.extent(rows, features, task=spec.task, keys=keys, dtype=dtype)
+    is_large, engine = found.bytes > limits.local_matrix_bytes, spec.algorithm.engine
+    if engine == "local" or (engine == "auto" and not (is_large and spec.algorithm.name == "xgboost")):
+        limit = limits.local_matrix_bytes
+        data = collect.collect(
+            rows, found, task=spec.task, keys=keys, limit_bytes=limit, dtype=dtype, files=files_of(rows)
+        )
+        return data, train.learn, ()
+    notes = [f"{spec.name}: trained by Spark on {sum(found.rows.values()) - found.rows['test']:,} rows"]
+    few = rows
+    if is_large:
+        few = collect.sample(rows, found, keys=keys, limit_bytes=limits.local_matrix_bytes)
+        kept = collect.extent(few, features, task=spec.task, keys=keys, dtype=dtype)
+        shown = ", ".join(f"{part} {kept.rows[part]:,} of {found.rows[part]:,}" for part in kept.rows)
+        notes.append(f"{spec.name}: judged on a sample that this process can hold: {shown}")
+        found = kept
+    data = collect.collect(few, found, task=spec.task, keys=keys, limit_bytes=limits.local_matrix_bytes, dtype=dtype)
+    return data, distributed.learner(rows, workers=limits.training_workers), tuple(notes)
 
 
 def _profile(rows: DataFrame, features: list[str], fitted: Fitted, texts: Mapping[str, Any], spec: Model) -> Profile:

@@ -15,7 +15,7 @@ from scorelake.errors import ContractBroken, ScorelakeError, UnfitTrainingSet
 from scorelake.matrix import matrix
 from scorelake.training import collect as module
 from scorelake.training import spilled
-from scorelake.training.collect import collect
+from scorelake.training.collect import collect, extent, sample
 from scorelake.training.dataset import Dataset, Feature
 
 if TYPE_CHECKING:
@@ -52,8 +52,9 @@ def frame(spark: SparkSession) -> DataFrame:
 
 
 def collected(frame: DataFrame, features: list[str] = FEATURES, **options: Any) -> Dataset:
-    given = {"task": "binary", "keys": ["shop", "customer"], "limit_bytes": LIMIT, **options}
-    return collect(frame, features, **given)
+    named = {"task": "binary", "keys": ["shop", "customer"], **options}
+    found = extent(frame, features, **{name: named[name] for name in ("task", "keys", "dtype") if name in named})
+    return collect(frame, found, **{"limit_bytes": LIMIT, **named})
 
 
 def test_values_and_order_of_columns(frame: DataFrame) -> None:
@@ -181,3 +182,18 @@ def test_text_label_of_a_binary_model_is_refused(frame: DataFrame) -> None:
 def test_feature_that_no_model_can_take_is_refused_by_name(frame: DataFrame, features: list[str], message: str) -> None:
     with pytest.raises(ContractBroken, match=message):
         collected(frame.selectExpr("*", "event_timestamp as first_seen"), features)
+
+
+def test_a_sample_keeps_what_judges_whole_as_long_as_it_fits(frame: DataFrame) -> None:
+    keys = ["shop", "customer"]
+    found = extent(frame, ["visits"], task="binary", keys=keys)
+    assert found.bytes == 80 * 4
+    everything = sample(frame, found, keys=keys, limit_bytes=2 * found.bytes)
+    assert everything.count() == 80
+    small = sample(frame, found, keys=keys, limit_bytes=65 * 4)
+    again = sample(frame.repartition(5), found, keys=keys, limit_bytes=65 * 4)
+    rows = {tuple(row) for row in small.select("customer", "split").collect()}
+    assert rows == {tuple(row) for row in again.select("customer", "split").collect()}
+    kept = {split: sum(of == split for _, of in rows) for split in set(SPLITS)}
+    assert 20 < kept["validation"] + kept["test"] < 45
+    assert kept["train"] == 30  # there was room for all of train in the other half

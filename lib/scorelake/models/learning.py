@@ -173,6 +173,11 @@ class Algorithm(Definition):
     )
 
     search: Search | None = None
+    engine: Literal["auto", "local", "spark"] = Field(
+        default="auto",
+        description="local: in one process, up to limits.local_matrix_bytes; spark: by the cluster (xgboost); auto: "
+        "local while the rows fit.",
+    )
 
     @model_validator(mode="after")
     def _allowed(self) -> Algorithm:
@@ -185,4 +190,6 @@ class Algorithm(Definition):
         only_boosting = sorted({"rounds", "early_stopping_rounds"} & self.model_fields_set)
         if self.name != "xgboost" and only_boosting:
             raise ValueError(f"{', '.join(only_boosting)}: only xgboost has rounds; use params")
+        if self.engine == "spark" and self.name != "xgboost":
+            raise ValueError(f"engine: spark cannot train {self.name}: scikit-learn runs in one process")
         return self

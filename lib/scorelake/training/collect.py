@@ -6,7 +6,8 @@ by `limit_bytes`. Rows arrive as Arrow batches, each is freed once it is copied,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -23,51 +24,96 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import DataType
 
+Precision = Literal["float32", "float64"]
+
 _PIECE_BYTES = 512 * 2**20
 """Collected at once; stays below the default of spark.driver.maxResultSize (1 GiB)."""
 _COLUMNS_AT_ONCE = 4
+_TEXT_BYTES = 64
+"""What a text is taken to need as a Python object."""
+_DRAWS = 1_000_000
+_FILLED = 0.98
+"""Share of the room that a sample aims at, since draws scatter."""
 _LEAST_ROWS = 20
+
+
+@dataclass(frozen=True)
+class Extent:
+    """What a labelled frame holds: the features with their kinds, rows of each part, bytes of a row on the driver."""
+
+    features: tuple[Feature, ...]
+    rows: Mapping[str, int]
+    row_bytes: int
+
+    @property
+    def bytes(self) -> int:
+        return sum(self.rows.values()) * self.row_bytes
+
+
+def extent(
+    frame: DataFrame, features: Sequence[str], *, task: Task, keys: Sequence[str], dtype: Precision = "float32"
+) -> Extent:
+    """The extent of `frame` (features, `label`, `split`, `event_timestamp`, `keys`), from its schema and one count.
+
+    Raises UnfitTrainingSet when the rows cannot teach, ContractBroken for columns that are missing or of a type that
+    no model takes.
+    """
+    chosen = features_of(frame, features, taken={"label", "split", "event_timestamp", "label_available_at", *keys})
+    _check_label(frame, task)
+    row_bytes = sum(np.dtype(dtype).itemsize if f.kind == "number" else _TEXT_BYTES for f in chosen)
+    return Extent(chosen, _rows_by_part(frame), row_bytes)
 
 
 def collect(
     frame: DataFrame,
-    features: Sequence[str],
+    extent: Extent,
     *,
     task: Task,
     keys: Sequence[str],
     limit_bytes: int,
-    dtype: Literal["float32", "float64"] = "float32",
+    dtype: Precision = "float32",
     files: Sequence[str] = (),
 ) -> Dataset:
-    """The rows of `frame` (features, `label`, `split`, `event_timestamp`, `keys`) as one Dataset.
+    """The rows of `frame`, whose extent is `extent`, as one Dataset.
 
     The order of rows follows from (keys, event_timestamp), whatever the layout of the table, so that the same rows
     train the same model. `files`, if given, are read instead of asking Spark, which costs a third: plain Parquet
     files, local or URIs, that the caller knows to hold exactly the rows of `frame`; their number is checked.
 
-    Raises ScorelakeError beyond `limit_bytes`, UnfitTrainingSet when the rows cannot teach, ContractBroken for
-    columns that are missing or of a type that no model takes.
+    Raises ScorelakeError beyond `limit_bytes`.
     """
-    chosen = features_of(frame, features, taken={"label", "split", "event_timestamp", "label_available_at", *keys})
-    _check_label(frame, task)
-    rows = _rows_by_part(frame)
-    row_bytes = sum(np.dtype(dtype).itemsize if f.kind == "number" else 64 for f in chosen)
-    needed = sum(rows.values()) * row_bytes
-    if needed > limit_bytes:
+    chosen, rows = extent.features, extent.rows
+    if extent.bytes > limit_bytes:
         raise ScorelakeError(
-            f"{sum(rows.values()):,} rows x {len(chosen)} features need {needed:,} bytes on the driver, above "
-            f"limits.local_matrix_bytes = {limit_bytes:,}: raise it or choose fewer features or cut-offs"
+            f"{sum(rows.values()):,} rows x {len(chosen)} features need {extent.bytes:,} bytes on the driver, above "
+            f"limits.local_matrix_bytes = {limit_bytes:,}: raise it, let Spark train (algorithm.engine), or choose "
+            "fewer features or cut-offs"
         )
     others = ["label", "split", "event_timestamp", *keys]
     filling = Filling(chosen, rows, task=task, keys=keys, dtype=dtype)
     if files:
-        for rows_of_group, columns in _from_files(files, list(features), others):
+        for rows_of_group, columns in _from_files(files, [feature.name for feature in chosen], others):
             filling.add(rows_of_group, columns)
     else:
-        pieces = max(1, -(-needed // _PIECE_BYTES))
+        pieces = max(1, -(-extent.bytes // _PIECE_BYTES))
         for batch in _from_spark(frame, chosen, others, dtype=dtype, pieces=pieces):
             filling.add(batch, [batch])
     return filling.dataset()
+
+
+def sample(frame: DataFrame, extent: Extent, *, keys: Sequence[str], limit_bytes: int) -> DataFrame:
+    """Rows of `frame` that fit into `limit_bytes`: test and validation whole as long as they take at most half of it,
+    and of train what is left room for. The same rows whatever the layout: a hash of (keys, event_timestamp) draws.
+    """
+    from pyspark.sql import functions as F
+
+    room = limit_bytes * _FILLED / extent.row_bytes
+    judged = sum(extent.rows[part] for part in PARTS if part != "train")
+    share_judged = min(1.0, room / 2 / judged)
+    share_train = min(1.0, (room - share_judged * judged) / extent.rows["train"])
+    share = F.when(F.col("split") == "train", share_train).otherwise(share_judged)
+    drawn = F.pmod(F.xxhash64(*map(quoted, (*keys, "event_timestamp"))), F.lit(_DRAWS)) < share * _DRAWS
+    return frame.where(drawn)
 
 
 def features_of(frame: DataFrame, features: Sequence[str], *, taken: set[str]) -> tuple[Feature, ...]:

@@ -3,32 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
 
 from scorelake import metrics
 from scorelake.metrics import Estimate
 from scorelake.models import Model, NumericSteps
 from scorelake.training import baselines, boosting, checks, evidence, pipelines, search
+from scorelake.training.collect import Precision
 from scorelake.training.dataset import Dataset, Part, names
-from scorelake.training.fitted import Fitted, Learnt, Predict, Scored
+from scorelake.training.fitted import Fitted, Learner, Learnt, Predict, Scored
 
 JUDGED = ("validation", "test")
 
 
-def matrix_type(spec: Model) -> Literal["float32", "float64"]:
+def matrix_type(spec: Model) -> Precision:
     """What `collect` should store: XGBoost sees float32 anyway, a pipeline's sums want float64."""
     return "float32" if _takes_numbers_as_they_are(spec) else "float64"
 
 
-def fit(spec: Model, data: Dataset) -> Fitted:
+def fit(spec: Model, data: Dataset, learner: Learner | None = None) -> Fitted:
     """The model that `spec` describes, fitted on train, stopped early on validation, judged on all parts.
 
+    `learner` says where it is fitted, by default in this process; its rows may be more than those of `data`, which
+    then is a sample of them. Same rows, same spec: in this process bit-identical scores.
+
     Raises UnfitTrainingSet for rows that cannot teach and ConfigError for parameters that do not exist.
-    Same rows, same spec: bit-identical scores.
     """
+    learner = learner or learn
     warnings = checks.check(data, spec.task)
-    spec, trials = search.best(spec, data, learn)
-    learnt = learn(spec, data)
+    spec, trials = search.best(spec, data, learner)
+    learnt = learner(spec, data)
     scored = {name: _scored(learnt, data.parts[name]) for name in JUDGED}
     return Fitted(
         learnt=learnt,

@@ -1,0 +1,166 @@
+"""XGBoost trained by all workers of a Spark cluster, for sets whose matrix one process cannot hold.
+
+What comes out is the same Booster as from `boosting`, so that nothing behind it knows where it was trained. Workers
+start together (Spark's barrier mode), which has traps of its own: they are looked for before anything is read.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from scorelake.errors import ConfigError, ScorelakeError, UnfitTrainingSet
+from scorelake.models import Model, NumericSteps, Task
+from scorelake.tables import quoted
+from scorelake.training import boosting
+from scorelake.training.dataset import Dataset, Part, names
+from scorelake.training.fitted import Floats, Learner, Learnt
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+_VALIDATION_ROWS_A_WORKER = 20
+"""A worker without any validation row would stop the others; chance spreads fewer than this too unevenly."""
+_SKLEARN_NAMES = {
+    "eta": "learning_rate",
+    "lambda": "reg_lambda",
+    "alpha": "reg_alpha",
+    "min_split_loss": "gamma",
+    "seed": "random_state",
+}
+_LABEL, _IS_VALIDATION = "label", "is_validation"
+
+
+def learner(frame: DataFrame, *, workers: int | None = None) -> Learner:
+    """A Learner that trains on the train and validation rows of `frame` (features, `label`, `split`), whatever sample
+    of them its Dataset holds; of the latter it takes the features and classes.
+
+    `workers` train side by side, by default one a free task slot. Raises ConfigError where Spark cannot start them
+    together or the model needs more than XGBoost does by itself, UnfitTrainingSet for rows that cannot teach.
+    """
+
+    def learn(spec: Model, data: Dataset) -> Learnt:
+        _require_plain(spec, data)
+        columns = names(data.features, "number")
+        rows = frame.where("split IN ('train', 'validation')").select(
+            *(_number(name).alias(f"f{position}") for position, name in enumerate(columns)),
+            _label(spec.task, data.classes).alias(_LABEL),
+            (frame["split"] == "validation").alias(_IS_VALIDATION),
+        )
+        watched = _require_sound(rows, columns)
+        return _fit(spec, rows, columns, len(data.classes), _workers(frame.sparkSession, workers, watched))
+
+    return learn
+
+
+def _fit(spec: Model, rows: DataFrame, columns: Sequence[str], classes: int, workers: int) -> Learnt:
+    import xgboost
+    from xgboost.spark import SparkXGBRegressor
+
+    params = boosting.parameters(spec, classes)
+    del params["nthread"]  # the cores of a task
+    stopping = spec.algorithm.early_stopping_rounds
+    # The regressor takes any objective as it is; the classifier would count the classes once more.
+    trainer = SparkXGBRegressor(
+        features_col=[f"f{position}" for position in range(len(columns))],
+        label_col=_LABEL,
+        validation_indicator_col=_IS_VALIDATION,
+        num_workers=workers,
+        force_repartition=True,  # else workers may get rows of one split alone
+        missing=math.nan,
+        verbose=False,
+        n_estimators=spec.algorithm.rounds,
+        early_stopping_rounds=stopping,
+        **{_SKLEARN_NAMES.get(name, name): value for name, value in params.items()},
+    )
+    try:
+        booster: Any = trainer.fit(rows).get_booster()
+    except xgboost.core.XGBoostError as error:
+        raise ScorelakeError(f"model {spec.name}: XGBoost refused: {str(error).strip().splitlines()[0]}") from error
+    booster.feature_names = list(columns)
+    rounds = booster.num_boosted_rounds() if stopping is None else booster.best_iteration + 1
+    kept = booster[:rounds]
+
+    def predict(part: Part) -> Floats:
+        return boosting.predicted(kept, part)
+
+    return Learnt(kept, "xgboost", predict, {"rounds_used": rounds, "workers": workers})
+
+
+def _require_plain(spec: Model, data: Dataset) -> None:
+    texts = names(data.features, "category")
+    if texts or spec.preparation != NumericSteps():
+        found = f"features {', '.join(texts)} are strings" if texts else "preprocessing.numeric is declared"
+        raise ConfigError(
+            f"model {spec.name}: {found}: XGBoost on Spark takes numbers as they are; exclude or encode them in a "
+            "feature view, choose a pyspark.ml algorithm, or algorithm.engine: local"
+        )
+
+
+def _workers(spark: SparkSession, asked: int | None, watched: int) -> int:
+    """How many workers start together. ConfigError where they never would: Spark then waits without an end."""
+    try:
+        context = spark.sparkContext
+    except Exception as error:
+        raise ConfigError("algorithm.engine: spark needs a classic Spark session; Spark Connect has none") from error
+    if context.getConf().get("spark.dynamicAllocation.enabled", "false") == "true":
+        raise ConfigError(
+            "spark.dynamicAllocation.enabled is true: XGBoost's workers start together or not at all; set it to false "
+            "for train_model (spark.conf of the environment) and give it executors"
+        )
+    slots = context.defaultParallelism // int(context.getConf().get("spark.task.cpus", "1"))
+    if asked is not None and asked > slots:
+        raise ConfigError(f"limits.training_workers = {asked}, but Spark has {slots} free task slots")
+    return max(1, min(asked or slots, watched // _VALIDATION_ROWS_A_WORKER))
+
+
+def _number(name: str) -> Column:
+    """As `scorelake.matrix` reads it: by way of a double, null as NaN."""
+    from pyspark.sql import functions as F
+
+    return F.coalesce(F.col(quoted(name)).cast("double").cast("float"), F.lit(math.nan).cast("float"))
+
+
+def _label(task: Task, classes: Sequence[str]) -> Column:
+    """The label as XGBoost takes it; NaN for a class that is not among `classes`."""
+    from pyspark.sql import functions as F
+
+    if task != "multiclass":
+        return F.col("label").cast("double")
+    position = F.array_position(F.array(*map(F.lit, classes)), F.col("label").cast("string")) - 1
+    return F.when(position >= 0, position.cast("double")).otherwise(math.nan)
+
+
+def _require_sound(rows: DataFrame, columns: Sequence[str]) -> int:
+    """Validation rows. UnfitTrainingSet says what cannot teach; one Spark job whatever the number of columns."""
+    from pyspark.sql import functions as F
+
+    def count(condition: Column) -> Column:
+        return F.count(F.when(condition, 1))
+
+    # As arrays, so that the plan holds three expressions a column and no name of it.
+    infinite = F.array(*(count(F.abs(f"f{n}") == math.inf) for n in range(len(columns))))
+    known = F.array(*(count(~F.isnan(f"f{n}") & ~F.col(_IS_VALIDATION)) for n in range(len(columns))))
+    found = rows.agg(
+        infinite.alias("infinite"),
+        known.alias("known"),
+        count(F.isnan(_LABEL) | (F.abs(_LABEL) == math.inf)).alias("unlabelled"),
+        F.min(F.when(~F.col(_IS_VALIDATION), F.col(_LABEL))).alias("least"),
+        F.max(F.when(~F.col(_IS_VALIDATION), F.col(_LABEL))).alias("greatest"),
+        count(F.col(_IS_VALIDATION)).alias("watched"),
+    ).collect()[0]
+    bad = [f"{name} ({n:,} rows)" for name, n in zip(columns, found["infinite"], strict=True) if n]
+    empty = [name for name, n in zip(columns, found["known"], strict=True) if not n]
+    problems = [f"infinite values in {', '.join(bad)}; guard the feature's division or logarithm"] if bad else []
+    if empty:
+        problems.append(f"null in every row of train: {', '.join(empty)}; exclude them, or check their feature view")
+    if found["unlabelled"]:
+        problems.append(
+            f"{found['unlabelled']:,} labels are NaN, infinite or of a class too rare for a sample of train"
+        )
+    if found["least"] == found["greatest"]:
+        problems.append("train holds one label only; widen its dates, or check the label's SQL")
+    if problems:
+        raise UnfitTrainingSet("; ".join(problems))
+    return int(found["watched"])

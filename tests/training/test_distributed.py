@@ -1,0 +1,105 @@
+"""XGBoost trained by Spark's workers: the model of one process, within what the order of sums allows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from scorelake import metrics
+from scorelake.errors import ConfigError, UnfitTrainingSet
+from scorelake.training import distributed, train
+from tests.training.made_up import dataset, model
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+    from scorelake.models import Model, Task
+    from scorelake.training.dataset import Dataset
+    from scorelake.training.fitted import Learnt
+
+ODD = {"signal": "sig.nal", "noise": "no`ise", "gaps": "gaps"}
+
+
+def frame_of(spark: SparkSession, data: Dataset, **columns: Any) -> DataFrame:
+    """The rows of a dataset as a training table holds them; `columns` replace some of its own."""
+    import pandas as pd
+
+    parts = []
+    for name, part in data.parts.items():
+        rows = part.frame().astype("float64")
+        label = [data.classes[int(code)] for code in part.label] if data.classes else part.label
+        parts.append(rows.assign(label=label, split=name))
+    return spark.createDataFrame(pd.concat(parts).assign(**columns))
+
+
+def quality(spec: Model, data: Dataset, learnt: Learnt) -> float:
+    metric = "r2" if spec.task == "regression" else "auc"
+    found = metrics.evaluate(spec.task, data.test.label, learnt.predict(data.test))[metric]
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_the_cluster_learns_what_one_process_learns(spark: SparkSession, task: Task) -> None:
+    spec, data = model(task), dataset(task, rows=3000, dtype="float32")
+    learnt = distributed.learner(frame_of(spark, data))(spec, data)
+    assert learnt.flavour == "xgboost"
+    assert learnt.details["workers"] == 2
+    assert learnt.model.feature_names == list(data.train.frame().columns)
+    here = train.learn(spec, data)
+    assert quality(spec, data, learnt) == pytest.approx(quality(spec, data, here), abs=0.002)
+    assert learnt.details["rounds_used"] == learnt.model.num_boosted_rounds()
+
+
+def test_it_stops_when_validation_gets_no_better(spark: SparkSession) -> None:
+    spec = model("binary", {"name": "xgboost", "rounds": 100, "params": {"max_depth": 6, "eta": 0.5}})
+    data = dataset(rows=600)
+    learnt = distributed.learner(frame_of(spark, data))(spec, data)
+    assert 1 <= int(learnt.details["rounds_used"]) < 60
+
+
+def test_a_sample_here_and_all_rows_there(spark: SparkSession) -> None:
+    spec, data = model(), dataset(rows=2000)
+    few = dataset(rows=100)
+    fitted = train.fit(spec, few, distributed.learner(frame_of(spark, data)))
+    assert fitted.metrics["test"]["auc"].rows == 100
+    direct = distributed.learner(frame_of(spark, data))(spec, data)
+    assert np.allclose(fitted.learnt.predict(data.test), direct.predict(data.test), atol=0.02)
+
+
+def test_rows_that_cannot_teach_are_all_named_at_once(spark: SparkSession) -> None:
+    data = dataset(rows=100)
+    frame = frame_of(spark, data, signal=np.nan, noise=np.inf)
+    with pytest.raises(UnfitTrainingSet, match=r"infinite values in noise \(200 rows\).*null in every row.*signal"):
+        distributed.learner(frame)(model(), data)
+    with pytest.raises(UnfitTrainingSet, match="one label only"):
+        distributed.learner(frame_of(spark, data, label=1.0))(model(), data)
+    classes = dataset("multiclass", rows=100)
+    with pytest.raises(UnfitTrainingSet, match="200 labels are NaN, infinite or of a class"):
+        distributed.learner(frame_of(spark, classes, label="lead"))(model("multiclass"), classes)
+
+
+def test_what_would_never_start_is_refused(spark: SparkSession) -> None:
+    data = dataset(rows=100)
+    frame = frame_of(spark, data)
+    with pytest.raises(ConfigError, match=r"training_workers = 3, but Spark has 2 free task slots"):
+        distributed.learner(frame, workers=3)(model(), data)
+    with pytest.raises(ConfigError, match=r"preprocessing\.numeric is declared"):
+        distributed.learner(frame)(model(preprocessing={"numeric": {"impute": "mean"}}), data)
+    with pytest.raises(ConfigError, match="features region are strings"):
+        distributed.learner(frame)(model(), dataset(rows=100, text=True))
+    with pytest.raises(ConfigError, match=r"xgboost has no max_dept; did you mean max_depth"):
+        distributed.learner(frame)(model("binary", {"name": "xgboost", "params": {"max_dept": 3}}), data)
+
+
+def test_columns_of_any_name(spark: SparkSession) -> None:
+    data = dataset(rows=400)
+    features = tuple(replace(feature, name=ODD[feature.name]) for feature in data.features)
+    named = replace(
+        data, features=features, parts={name: replace(p, features=features) for name, p in data.parts.items()}
+    )
+    learnt = distributed.learner(frame_of(spark, named))(model(), named)
+    assert learnt.model.feature_names == list(ODD.values())
