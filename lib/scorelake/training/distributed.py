@@ -7,6 +7,7 @@ start together (Spark's barrier mode), which has traps of its own: they are look
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
 _VALIDATION_ROWS_A_WORKER = 20
-"""A worker without any validation row would stop the others; chance spreads fewer than this too unevenly."""
+"""More workers than this allows would mostly wait for the one that validates."""
 _SKLEARN_NAMES = {
     "eta": "learning_rate",
     "lambda": "reg_lambda",
@@ -29,7 +30,9 @@ _SKLEARN_NAMES = {
     "min_split_loss": "gamma",
     "seed": "random_state",
 }
-_LABEL, _IS_VALIDATION = "label", "is_validation"
+_INFINITE = "contains `inf`"
+_REFUSED = re.compile(r"XGBoostError: (?:\[[^]]*\] )?(?:\S+:\d+: )?(.*)")
+_FEATURES, _LABEL, _IS_VALIDATION = "features", "label", "is_validation"
 
 
 def learner(frame: DataFrame, *, workers: int | None = None) -> Learner:
@@ -41,21 +44,24 @@ def learner(frame: DataFrame, *, workers: int | None = None) -> Learner:
     """
 
     def learn(spec: Model, data: Dataset) -> Learnt:
+        from pyspark.sql import functions as F
+
         _require_plain(spec, data)
         columns = names(data.features, "number")
         rows = frame.where("split IN ('train', 'validation')").select(
-            *(_number(name).alias(f"f{position}") for position, name in enumerate(columns)),
+            F.array(*map(_number, columns)).alias(_FEATURES),
             _label(spec.task, data.classes).alias(_LABEL),
             (frame["split"] == "validation").alias(_IS_VALIDATION),
         )
-        watched = _require_sound(rows, columns)
-        return _fit(spec, rows, columns, len(data.classes), _workers(frame.sparkSession, workers, watched))
+        watched = _require_labels(rows)
+        count = _workers(frame.sparkSession, workers, watched)
+        # A worker takes whole partitions of the table: shuffling them evenly costs as much as half of the training.
+        return _fit(spec, rows.coalesce(count), columns, len(data.classes), count)
 
     return learn
 
 
 def _fit(spec: Model, rows: DataFrame, columns: Sequence[str], classes: int, workers: int) -> Learnt:
-    import xgboost
     from xgboost.spark import SparkXGBRegressor
 
     params = boosting.parameters(spec, classes)
@@ -63,11 +69,11 @@ def _fit(spec: Model, rows: DataFrame, columns: Sequence[str], classes: int, wor
     stopping = spec.algorithm.early_stopping_rounds
     # The regressor takes any objective as it is; the classifier would count the classes once more.
     trainer = SparkXGBRegressor(
-        features_col=[f"f{position}" for position in range(len(columns))],
+        # As columns of their own they fail on a batch of rows that validates nothing (XGBoost 3.2).
+        features_col=_FEATURES,
         label_col=_LABEL,
         validation_indicator_col=_IS_VALIDATION,
         num_workers=workers,
-        force_repartition=True,  # else workers may get rows of one split alone
         missing=math.nan,
         verbose=False,
         n_estimators=spec.algorithm.rounds,
@@ -76,8 +82,13 @@ def _fit(spec: Model, rows: DataFrame, columns: Sequence[str], classes: int, wor
     )
     try:
         booster: Any = trainer.fit(rows).get_booster()
-    except xgboost.core.XGBoostError as error:
-        raise ScorelakeError(f"model {spec.name}: XGBoost refused: {str(error).strip().splitlines()[0]}") from error
+    except Exception as error:
+        if _INFINITE in str(error):
+            raise UnfitTrainingSet(_infinite(rows, columns)) from error
+        refused = _REFUSED.search(str(error))
+        if refused is None:
+            raise
+        raise ScorelakeError(f"model {spec.name}: XGBoost refused: {refused[1]}") from error
     booster.feature_names = list(columns)
     rounds = booster.num_boosted_rounds() if stopping is None else booster.best_iteration + 1
     kept = booster[:rounds]
@@ -132,35 +143,31 @@ def _label(task: Task, classes: Sequence[str]) -> Column:
     return F.when(position >= 0, position.cast("double")).otherwise(math.nan)
 
 
-def _require_sound(rows: DataFrame, columns: Sequence[str]) -> int:
-    """Validation rows. UnfitTrainingSet says what cannot teach; one Spark job whatever the number of columns."""
+def _require_labels(rows: DataFrame) -> int:
+    """Validation rows. UnfitTrainingSet when the labels cannot teach."""
     from pyspark.sql import functions as F
 
-    def count(condition: Column) -> Column:
-        return F.count(F.when(condition, 1))
-
-    # As arrays, so that the plan holds three expressions a column and no name of it.
-    infinite = F.array(*(count(F.abs(f"f{n}") == math.inf) for n in range(len(columns))))
-    known = F.array(*(count(~F.isnan(f"f{n}") & ~F.col(_IS_VALIDATION)) for n in range(len(columns))))
+    label, is_validation = F.col(_LABEL), F.col(_IS_VALIDATION)
+    of_train = F.when(~is_validation, label)
     found = rows.agg(
-        infinite.alias("infinite"),
-        known.alias("known"),
-        count(F.isnan(_LABEL) | (F.abs(_LABEL) == math.inf)).alias("unlabelled"),
-        F.min(F.when(~F.col(_IS_VALIDATION), F.col(_LABEL))).alias("least"),
-        F.max(F.when(~F.col(_IS_VALIDATION), F.col(_LABEL))).alias("greatest"),
-        count(F.col(_IS_VALIDATION)).alias("watched"),
+        F.count_if(F.isnan(label) | (F.abs(label) == math.inf)).alias("unlabelled"),
+        (F.min(of_train) == F.max(of_train)).alias("is_one"),
+        F.count_if(is_validation).alias("watched"),
     ).collect()[0]
-    bad = [f"{name} ({n:,} rows)" for name, n in zip(columns, found["infinite"], strict=True) if n]
-    empty = [name for name, n in zip(columns, found["known"], strict=True) if not n]
-    problems = [f"infinite values in {', '.join(bad)}; guard the feature's division or logarithm"] if bad else []
-    if empty:
-        problems.append(f"null in every row of train: {', '.join(empty)}; exclude them, or check their feature view")
     if found["unlabelled"]:
-        problems.append(
+        raise UnfitTrainingSet(
             f"{found['unlabelled']:,} labels are NaN, infinite or of a class too rare for a sample of train"
         )
-    if found["least"] == found["greatest"]:
-        problems.append("train holds one label only; widen its dates, or check the label's SQL")
-    if problems:
-        raise UnfitTrainingSet("; ".join(problems))
+    if found["is_one"]:
+        raise UnfitTrainingSet("train holds one label only; widen its dates, or check the label's SQL")
     return int(found["watched"])
+
+
+def _infinite(rows: DataFrame, columns: Sequence[str]) -> str:
+    """Which features XGBoost will not take, asked only once it has said so."""
+    from pyspark.sql import functions as F
+
+    counts = [F.count_if(F.abs(F.col(_FEATURES)[position]) == math.inf) for position in range(len(columns))]
+    found = rows.agg(F.array(*counts).alias("infinite")).collect()[0]["infinite"]
+    shown = ", ".join(f"{name} ({n:,} rows)" for name, n in zip(columns, found, strict=True) if n)
+    return f"infinite values in {shown}; guard the feature's division or logarithm"
