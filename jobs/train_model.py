@@ -12,11 +12,11 @@ promote_model has let it through its gate.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from jobs import _registry
+from jobs import _learning, _registry
 from scorelake import cli, runs
 from scorelake.cli import ALL, Names
 from scorelake.dates import RunDates
@@ -30,10 +30,10 @@ from scorelake.nightly import hashes
 from scorelake.runs import Outcome
 from scorelake.settings import Settings
 from scorelake.stores import ops
-from scorelake.stores.lake import Lake, files_of
+from scorelake.stores.lake import Lake
 from scorelake.stores.model_files import Bundle, Column, Replay
 from scorelake.stores.model_registry import Record
-from scorelake.training import card, collect, distributed, leakage, train
+from scorelake.training import card, leakage, train
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -43,8 +43,7 @@ if TYPE_CHECKING:
     from scorelake.models import Model
     from scorelake.settings import Limits
     from scorelake.stores.model_registry import ModelRegistry
-    from scorelake.training.dataset import Dataset
-    from scorelake.training.fitted import Fitted, Learner
+    from scorelake.training.fitted import Fitted
 
 
 def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = ALL) -> Outcome:
@@ -75,7 +74,7 @@ def _train(
     features = spec.features.choose([feature for _, feature in repo.request(spec.feature_service).asked])
     keys = definitions.labels[spec.label].keys
 
-    data, learner, notes = _learning_rows(spec, rows, features, keys, limits)
+    data, learner, notes = _learning.rows_and_learner(spec, rows, features, keys, limits)
     fitted = train.fit(spec, data, learner)
     signs = leakage.check(spec, data, fitted, train.learn, run_date=day)
     ops.record_decisions(lake, signs)
@@ -95,34 +94,6 @@ def _train(
     number = registry.register(name, _bundle(spec, fitted, profile, tags), _record(spec, fitted, tags))
     warnings = tuple(f"{name}: {sign.reason}" for sign in signs if sign.verdict == "warn")
     return Outcome(notes=(_summary(name, number, spec, fitted), *notes, *warnings, *fitted.warnings))
-
-
-def _learning_rows(
-    spec: Model, rows: DataFrame, features: list[str], keys: Sequence[str], limits: Limits
-) -> tuple[Dataset, Learner, tuple[str, ...]]:
-    """What this process sees of `rows`, who learns, and what is to be said of it.
-
-    Beyond `limits.local_matrix_bytes` the cluster learns from all rows, and a sample stays here to judge by.
-    """
-    dtype = train.matrix_type(spec)
-    found = collect.extent(rows, features, task=spec.task, keys=keys, dtype=dtype)
-    is_large, engine = found.bytes > limits.local_matrix_bytes, spec.algorithm.engine
-    if engine == "local" or (engine == "auto" and not (is_large and spec.algorithm.name == "xgboost")):
-        limit = limits.local_matrix_bytes
-        data = collect.collect(
-            rows, found, task=spec.task, keys=keys, limit_bytes=limit, dtype=dtype, files=files_of(rows)
-        )
-        return data, train.learn, ()
-    notes = [f"{spec.name}: trained by Spark on {sum(found.rows.values()) - found.rows['test']:,} rows"]
-    few = rows
-    if is_large:
-        few = collect.sample(rows, found, keys=keys, limit_bytes=limits.local_matrix_bytes)
-        kept = collect.extent(few, features, task=spec.task, keys=keys, dtype=dtype)
-        shown = ", ".join(f"{part} {kept.rows[part]:,} of {found.rows[part]:,}" for part in kept.rows)
-        notes.append(f"{spec.name}: judged on a sample that this process can hold: {shown}")
-        found = kept
-    data = collect.collect(few, found, task=spec.task, keys=keys, limit_bytes=limits.local_matrix_bytes, dtype=dtype)
-    return data, distributed.learner(rows, workers=limits.training_workers), tuple(notes)
 
 
 def _profile(rows: DataFrame, features: list[str], fitted: Fitted, texts: Mapping[str, Any], spec: Model) -> Profile:
