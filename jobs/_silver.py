@@ -56,13 +56,14 @@ def build(lake: Lake, definitions: Definitions, settings: Settings, node: Node, 
     inputs = lake.versions(node.inputs)
     kept: list[DataFrame] = []
     found = candidates(lake, definitions, node, lake.read_slices(bronze, days), kept)
-    judge = gate.prepare(found.frame, Subject.of(contract), contract.expectations, implied(found), days)
+    subject, own_rules = Subject.of(contract), implied(found)
+    judge = gate.prepare(found.frame, subject, contract.expectations, own_rules, days, kept=found.columns)
 
     with lake.staging() as stage:
         staged = judge.staged(found.frame, stage)
         verdicts = judge.verdicts(staged, due=days, earlier=_earlier(lake, definitions, contract, days[-1]))
         if contract.profile is not None:
-            rows = judge.accepted(found.frame, staged, verdicts, found.columns)
+            rows = judge.accepted(staged, verdicts, found.columns)
             verdicts = _profiled.judged(lake, contract, rows, verdicts)
         ops.record_decisions(lake, [decision for verdict in verdicts for decision in verdict.decisions()])
         _keep_results(settings, verdicts)
@@ -71,8 +72,8 @@ def build(lake: Lake, definitions: Definitions, settings: Settings, node: Node, 
         if not passed:
             return Outcome(missing=missing, refused=refused)
         mark = Mark(runs.run_id(), STEP, passed, node.definition_hash, inputs)
-        rejected = judge.quarantined(staged, verdicts)
-        accepted = judge.accepted(found.frame, staged, verdicts, found.columns)
+        rejected = judge.quarantined(staged, verdicts, found.received)
+        accepted = judge.accepted(staged, verdicts, found.columns)
         written = _write(lake, contract, rejected, accepted, mark)
     for frame in kept:
         frame.unpersist()

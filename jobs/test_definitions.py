@@ -80,11 +80,12 @@ def _of_silver(spark: SparkSession, definitions: Definitions, node: Node, case: 
         query = definitions.sql[node.table]
         found = silver.candidates(spark, query, contract, bronze, rows, others=others, figures=frozen)
     days = [case.run_date]
-    judge = gate.prepare(found.frame, Subject.of(contract), contract.expectations, _silver.implied(found), days)
+    subject, own_rules = Subject.of(contract), _silver.implied(found)
+    judge = gate.prepare(found.frame, subject, contract.expectations, own_rules, days, kept=found.columns)
     staged = judge.staged(found.frame, lambda frame: frame.localCheckpoint())
     verdicts = judge.verdicts(staged, due=())
-    accepted = judge.accepted(found.frame, staged, verdicts, found.columns)
-    rejected = judge.quarantined(staged, verdicts).select("source_row", "reasons").collect()
+    accepted = judge.accepted(staged, verdicts, found.columns)
+    rejected = judge.quarantined(staged, verdicts, found.received).select("source_row", "reasons").collect()
     have = {row["source_row"]: list(row["reasons"]) for row in rejected}
     want = {each.row: list(each.reasons) for each in case.rejected}
     return [

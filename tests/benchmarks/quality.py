@@ -23,6 +23,7 @@ from scorelake.quality import gate
 from scorelake.quality.catalogue import built, load
 from scorelake.quality.rules import implied
 from scorelake.quality.verdicts import Verdict
+from scorelake.stores.lake import STAGED
 from scorelake.tables import Bronze, Expectation, Silver
 from scorelake.transform import silver
 from tests.benchmarks import harness
@@ -90,7 +91,7 @@ class Work:
 
     def stage(self, frame: DataFrame) -> DataFrame:
         place = str(self.folder / "staged")
-        frame.write.mode("overwrite").option("compression", "lz4_raw").parquet(place)
+        frame.write.mode("overwrite").options(**STAGED).parquet(place)
         return self.spark.read.schema(frame.schema).parquet(place)
 
     def plain(self) -> None:
@@ -100,11 +101,12 @@ class Work:
     def gated(self, expectations: Sequence[Expectation]) -> Verdict:
         found = self.candidates()
         rules = [implied(name, failed, settles=name == "malformed") for name, failed in found.rules]
-        judge = gate.prepare(found.frame, gate.Subject("silver.t", tuple(TYPES)), expectations, rules, [DAY])
+        subject = gate.Subject("silver.t", tuple(TYPES))
+        judge = gate.prepare(found.frame, subject, expectations, rules, [DAY], kept=found.columns)
         staged = judge.staged(found.frame, self.stage)
         [verdict] = judge.verdicts(staged, due=[DAY])
-        self.write(judge.quarantined(staged, [verdict]), "quarantine")
-        self.write(judge.accepted(found.frame, staged, [verdict], found.columns), "silver")
+        self.write(judge.quarantined(staged, [verdict], found.received), "quarantine")
+        self.write(judge.accepted(staged, [verdict], found.columns), "silver")
         return verdict
 
     def by_gx(self, expectations: Sequence[Expectation]) -> list[Any]:

@@ -19,12 +19,9 @@ ByGx = Callable[["DataFrame", Sequence[Expectation]], list[Any]]
 
 @pytest.fixture(scope="session")
 def deliveries(spark: SparkSession) -> DataFrame:
-    """Two slices that differ, with the bronze row in `__received`."""
-    from pyspark.sql import functions as F
-
+    """Two slices that differ."""
     frame = spark.createDataFrame([*rows_of(FIRST), *rows_of(SECOND)[:-1]], DDL).coalesce(1)
-    received = F.struct("run_date", "source_file", "source_row", "code")
-    return frame.withColumn("__received", received).localCheckpoint()
+    return frame.localCheckpoint()
 
 
 @pytest.fixture(scope="session")

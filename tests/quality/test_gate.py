@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pyspark.sql import functions as F
 
 from scorelake.errors import ExpectationRaised
-from scorelake.quality.gate import PLACE, RECEIVED, Subject, prepare
+from scorelake.quality.gate import PLACE, Subject, prepare
 from scorelake.quality.rules import Rule, implied
 from tests.quality.samples import COLUMNS, DAYS, EMPTY, FIRST, ODD, SECOND, expect
 
@@ -19,11 +19,12 @@ SILVER = (*COLUMNS, *PLACE)
 
 def run(frame, expectations, rules=(), *, stage, dates=DAYS, due=(), **limits):
     """Verdicts by date, accepted and quarantined rows."""
-    gate = prepare(frame, Subject("silver.t", COLUMNS, **limits), expectations, list(rules), dates)
+    gate = prepare(frame, Subject("silver.t", COLUMNS, **limits), expectations, list(rules), dates, kept=SILVER)
     staged = gate.staged(frame, stage)
     verdicts = gate.verdicts(staged, due)
-    accepted = gate.accepted(frame, staged, verdicts, SILVER)
-    return {verdict.run_date: verdict for verdict in verdicts}, accepted, gate.quarantined(staged, verdicts)
+    accepted = gate.accepted(staged, verdicts, SILVER)
+    quarantined = gate.quarantined(staged, verdicts, frame.select(*PLACE, "code"))
+    return {verdict.run_date: verdict for verdict in verdicts}, accepted, quarantined
 
 
 @pytest.fixture
@@ -209,21 +210,29 @@ rows = st.lists(
 
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=rows, chance=st.floats(0, 1))
-def test_accepted_and_quarantined_are_the_input_even_when_a_rule_rolls_dice(spark, stage, rows, chance):
+def test_accepted_and_quarantined_are_the_input_even_when_rules_and_values_roll_dice(spark, stage, rows, chance):
     ddl = "run_date DATE, source_file STRING, source_row BIGINT, n INT, s STRING"
-    frame = spark.createDataFrame([(day, f"{day}", place, n, s) for place, (day, n, s) in enumerate(rows)], ddl)
-    frame = frame.withColumn(RECEIVED, F.struct("*"))
+    received = spark.createDataFrame([(day, f"{day}", place, n, s) for place, (day, n, s) in enumerate(rows)], ddl)
+    frame = received.withColumn("r", F.rand())
     dice = Rule("dice", "quarantine", F.rand() < chance)
-    twins = expect("compound_columns_to_be_unique", "quarantine", column_list=["n", "s"], ignore_row_if="never")
-    gate = prepare(frame, Subject("silver.t", ("n", "s")), [twins], [dice], [FIRST, SECOND])
+    expectations = [
+        expect("compound_columns_to_be_unique", "quarantine", column_list=["n", "s"], ignore_row_if="never"),
+        expect("column_values_to_be_between", "quarantine", column="r", min_value=0.3),
+        expect(
+            "column_values_to_be_null", "quarantine", column="s", row_condition="rand() < 0.2", condition_parser="spark"
+        ),
+    ]
+    subject, columns = Subject("silver.t", ("n", "s", "r")), ["n", "s", "r", *PLACE]
+    gate = prepare(frame, subject, expectations, [dice], [FIRST, SECOND], kept=columns)
     staged = gate.staged(frame, stage)
     verdicts = gate.verdicts(staged, ())
-    accepted = gate.accepted(frame, staged, verdicts, ["n", "s", *PLACE])
-    quarantined = gate.quarantined(staged, verdicts).collect()
-    left = Counter(map(tuple, accepted.select("run_date", "source_row", "n", "s").collect()))
+    accepted = gate.accepted(staged, verdicts, columns).collect()
+    quarantined = gate.quarantined(staged, verdicts, received).collect()
+    left = Counter((r["run_date"], r["source_row"], r["n"], r["s"]) for r in accepted)
     moved = Counter((r["run_date"], r["source_row"], r["n"], r["s"]) for r in quarantined)
     assert left + moved == Counter((day, place, n, s) for place, (day, n, s) in enumerate(rows))
     assert sum(verdict.quarantined for verdict in verdicts) == sum(moved.values())
+    assert all(row["r"] >= 0.3 for row in accepted), "what is written is not what was judged"
     again = Counter((day, n, s) for day, n, s in rows)
     for row in quarantined:
         is_twin = again[row["run_date"], row["n"], row["s"]] > 1

@@ -87,7 +87,7 @@ def test_columns_are_cast_and_what_does_not_parse_is_told(spark: SparkSession) -
     assert found.frame.select(*found.columns).columns == [
         *("k", "at", "v", "source_file", "source_row", "run_date", "available_at", "ingested_at", "run_id")
     ]
-    as_received = found.frame.select(*found.received())
+    as_received = found.received
     assert as_received.schema.simpleString() == rows.schema.simpleString()
     assert sorted(as_received.collect(), key=str) == sorted(rows.collect(), key=str)
 

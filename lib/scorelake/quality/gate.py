@@ -1,13 +1,13 @@
 """The gate of a silver table: every row judged once, then counted, refused, or split into accepted and quarantined.
 
-    gate = prepare(frame, rules, table=..., expectations=..., dates=...)
-    staged = stage(gate.judge(frame))            # the one evaluation, materialised by the caller
+    gate = prepare(frame, subject, expectations, implied, dates, kept=columns)
+    staged = gate.staged(frame, stage)           # the one evaluation, materialised by the caller
     verdicts = gate.verdicts(staged, due=...)    # nothing has been written yet
-    quarantine first: gate.quarantined(staged, passed); then silver: gate.accepted(frame, staged, passed)
+    quarantine first: gate.quarantined(staged, verdicts, bronze); then silver: gate.accepted(staged, verdicts, columns)
 
-The staged rows hold the answers of all rules for all rows, but only the quarantined rows in full. Accepted rows are
-`frame` once more without those that the stage holds as quarantined, told by their place in the source: no rule is
-asked twice, so a rule that would answer differently the second time loses or doubles no row.
+The staged rows are the typed rows with the answers of all rules. Accepted rows are copied from there, so that what is
+written is what was judged; quarantined rows are those of bronze that stand in their places. Nothing is computed twice,
+so a rule or a transform that would answer differently the second time loses or doubles no row.
 """
 
 from __future__ import annotations
@@ -33,13 +33,9 @@ if TYPE_CHECKING:
 
 Stage = Callable[["DataFrame"], "DataFrame"]
 """Materialises a frame, so that it is evaluated once."""
-RECEIVED = "__received"
-"""STRUCT column of the judged frame: the bronze row as it arrived, which quarantine keeps."""
 PLACE = (SLICE_COLUMN, "source_file", "source_row")
 """Where a row stood in its source; no two rows of a bronze table have the same."""
-MOVED = "is_quarantined"
-MEASURED = "measured"
-TEXTS = "texts"
+MOVED = "__is_quarantined"
 
 _BROADCAST_ROWS = 200_000
 """Quarantined rows whose places every task may hold in memory (some 20 MB)."""
@@ -83,9 +79,11 @@ def prepare(
     expectations: Sequence[Expectation],
     implied: Sequence[Rule],
     dates: Sequence[date],
+    kept: Sequence[str] = (),
 ) -> Gate:
-    """The gate for `frame`: the subject's columns, the columns of PLACE and `__received`, of the slices `dates`.
+    """The gate for `frame`: the subject's columns, of the slices `dates`.
 
+    `kept`: the columns that accepted rows are written with, PLACE among them; none where a slice is only judged.
     Implied rules are over the columns of `frame`. Triggers no action but what `row_rules` says.
     """
     from pyspark.sql import functions as F
@@ -99,50 +97,15 @@ def prepare(
     rules = (*settled, *open_rules, *judged)
     _require_own_names([*(rule.name for rule in rules), *map(rule_name, of_table)])
     shape = frame.select(*(F.col(quoted(name)) for name in subject.columns))
-    return Gate(subject, settling, Tally(rules), of_table, tuple(dates), shape, _Received.of(frame))
+    return Gate(subject, settling, Tally(rules), of_table, tuple(dates), shape, tuple(kept))
 
 
 def whole(
     rows: DataFrame, subject: Subject, expectations: Sequence[Expectation], dates: Sequence[date], stage: Stage
 ) -> list[Verdict]:
     """The verdicts on slices that are written as a whole or not at all: none of `expectations` quarantines."""
-    from pyspark.sql import functions as F
-
-    placed = rows.withColumns({"source_file": F.lit(""), "source_row": F.lit(0)})
-    placed = placed.withColumn(RECEIVED, F.struct(*PLACE))
-    judge = prepare(placed, subject, expectations, [], dates)
-    return judge.verdicts(judge.staged(placed, stage), due=())
-
-
-@dataclass(frozen=True)
-class _Received:
-    """The bronze row as it is staged: its texts in one array, the rest in one struct, both null for accepted rows.
-
-    A Parquet column costs something for every row, also where it is null; a slice of texts would have dozens.
-    """
-
-    names: tuple[str, ...]
-    texts: tuple[str, ...]
-
-    @classmethod
-    def of(cls, frame: DataFrame) -> _Received:
-        fields = {field.name: field.dataType.simpleString() for field in frame.select(f"{RECEIVED}.*").schema}
-        return cls(tuple(fields), tuple(n for n, kind in fields.items() if kind == "string" and n not in PLACE))
-
-    def parts(self) -> dict[str, Column]:
-        """Staged column -> its value, from a judged row."""
-        from pyspark.sql import functions as F
-
-        row = F.col(RECEIVED)
-        others = F.struct(*(row[name].alias(name) for name in self.names if name not in self.texts))
-        return {RECEIVED: others} | ({TEXTS: F.array(*(row[name] for name in self.texts))} if self.texts else {})
-
-    def columns(self) -> list[Column]:
-        """The bronze columns of a staged row that was quarantined."""
-        from pyspark.sql import functions as F
-
-        at = {name: position for position, name in enumerate(self.texts)}
-        return [(F.col(TEXTS)[at[n]] if n in at else F.col(RECEIVED)[n]).alias(n) for n in self.names]
+    judge = prepare(rows, subject, expectations, [], dates)
+    return judge.verdicts(judge.staged(rows, stage), due=())
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,24 +118,18 @@ class Gate:
     table_level: tuple[Expectation, ...]
     dates: tuple[date, ...]
     shape: DataFrame
-    received: _Received
+    kept: tuple[str, ...]
 
     def judge(self, frame: DataFrame) -> DataFrame:
-        """What to materialise: `run_date`, `is_quarantined`, every rule's answers, the quarantined rows as received,
-        and of the accepted rows the columns that table-level expectations measure. One row an input row.
+        """What to materialise, one row an input row: `run_date`, the kept columns and those that table-level
+        expectations measure, the answers of every rule, and whether the row is quarantined.
         """
         from pyspark.sql import functions as F
 
         answered = addressable(_flagged(frame, self.settling)).select("*", *self.tally.answers(F.col(JUDGED)))
         split = answered.withColumn(MOVED, self.tally.moved())
-        measured = F.struct(*(F.col(quoted(name)) for name in self._measured()))
-        return split.select(
-            SLICE_COLUMN,
-            MOVED,
-            *self.tally.words,
-            *(F.when(F.col(MOVED), part).alias(name) for name, part in self.received.parts().items()),
-            *([F.when(~F.col(MOVED), measured).alias(MEASURED)] if self._measured() else []),
-        )
+        names = dict.fromkeys([SLICE_COLUMN, *self.kept, *self._measured()])
+        return split.select(*map(quoted, names), *self.tally.words, MOVED)
 
     def staged(self, frame: DataFrame, stage: Stage) -> DataFrame:
         """`stage(judge(frame))`; when a rule breaks on a row, ExpectationRaised names it (at the cost of a search)."""
@@ -216,11 +173,9 @@ class Gate:
         return verdicts
 
     def _table_results(self, staged: DataFrame) -> dict[date, list[Result]]:
-        accepted = staged.where(f"NOT {MOVED}")
-        measured = [f"{MEASURED}.*"] if self._measured() else []
-        return aggregates.table_results(
-            accepted.select(SLICE_COLUMN, *measured), self.shape, self.table_level, self.dates, self.subject.personal
-        )
+        names = dict.fromkeys([SLICE_COLUMN, *self._measured()])
+        accepted = staged.where(f"NOT {MOVED}").select(*map(quoted, names))
+        return aggregates.table_results(accepted, self.shape, self.table_level, self.dates, self.subject.personal)
 
     def _newest_times(self, staged: DataFrame) -> dict[date, datetime]:
         """Of each slice with one the newest event time of its accepted rows, where freshness is judged."""
@@ -228,7 +183,7 @@ class Gate:
 
         if self.subject.freshness is None or self.subject.event_time is None:
             return {}
-        newest = F.max(F.col(MEASURED)[self.subject.event_time])
+        newest = F.max(F.col(quoted(self.subject.event_time)))
         rows = staged.where(f"NOT {MOVED}").groupBy(SLICE_COLUMN).agg(newest).collect()  # a row a slice
         return {row[0]: row[1] for row in rows if row[1] is not None}
 
@@ -245,27 +200,28 @@ class Gate:
         limit = self.subject.max_quarantined
         return Verdict(self.subject.table, day, counts.rows, counts.quarantined, (*floor, *by_row, *of_table), limit)
 
-    def quarantined(self, staged: DataFrame, verdicts: Iterable[Verdict]) -> DataFrame:
-        """Rows as received and `reasons`, the names of all rules that each failed; of the slices not refused."""
-        moved = _of_slices(staged, verdicts).where(MOVED)
-        return moved.select(*self.received.columns(), self.tally.reasons().alias("reasons"))
-
-    def accepted(
-        self, frame: DataFrame, staged: DataFrame, verdicts: Sequence[Verdict], columns: Sequence[str]
-    ) -> DataFrame:
-        """`columns` of the rows of `frame` that the stage holds as accepted; of the slices not refused."""
+    def quarantined(self, staged: DataFrame, verdicts: Sequence[Verdict], received: DataFrame) -> DataFrame:
+        """The rows of bronze (`received`) that are quarantined, with `reasons`, the names of all rules that each
+        failed; of the slices not refused.
+        """
         from pyspark.sql import functions as F
 
-        rows = _of_slices(frame, verdicts).select(*map(quoted, columns))
+        names = list(map(quoted, received.columns))
         moved = sum(verdict.quarantined for verdict in verdicts if not verdict.refused)
         if not moved:
-            return rows
-        gone = _of_slices(staged, verdicts).where(MOVED).select(*(f"{RECEIVED}.{name}" for name in PLACE))
-        gone = gone.toDF(*(f"gone_{name}" for name in PLACE))
+            return received.where(F.lit(False)).select(*names, F.array().cast("array<string>").alias("reasons"))
+        words = self.tally.words
+        places = _of_slices(staged, verdicts).where(MOVED).select(*PLACE, *words)
+        places = places.toDF(*(f"__at_{name}" for name in PLACE), *words)
         if moved <= _BROADCAST_ROWS:
-            gone = F.broadcast(gone)
-        same = [F.col(name).eqNullSafe(F.col(f"gone_{name}")) for name in PLACE]
-        return rows.join(gone, on=reduce(lambda a, b: a & b, same), how="left_anti")
+            places = F.broadcast(places)
+        same = [F.col(name).eqNullSafe(F.col(f"__at_{name}")) for name in PLACE]
+        rows = received.join(places, on=reduce(lambda a, b: a & b, same), how="inner")
+        return rows.select(*names, self.tally.reasons().alias("reasons"))
+
+    def accepted(self, staged: DataFrame, verdicts: Iterable[Verdict], columns: Sequence[str]) -> DataFrame:
+        """`columns` (kept ones) of the rows that are not quarantined; of the slices not refused."""
+        return _of_slices(staged, verdicts).where(f"NOT {MOVED}").select(*map(quoted, columns))
 
 
 def _require_own_names(names: Sequence[str]) -> None:

@@ -30,12 +30,12 @@ class SliceCount:
 
 @dataclass(frozen=True)
 class Tally:
-    """Where each answer of `rules` stands: bit n of the answers is bit n % 62 of column `answers_<n // 62>`."""
+    """Where each answer of `rules` stands: bit n of the answers is bit n % 62 of column `__answers_<n // 62>`."""
 
     rules: tuple[Rule, ...]
 
     def answers(self, judged: Column) -> list[Column]:
-        """The columns `answers_0`, ... of a row."""
+        """The columns `__answers_0`, ... of a row."""
         from pyspark.sql import functions as F
 
         zero = F.lit(0).cast("bigint")
@@ -46,12 +46,12 @@ class Tally:
                 words.append(bit)
             else:
                 words[-1] = words[-1].bitwiseOR(bit)
-        return [word.alias(f"answers_{number}") for number, word in enumerate(words)]
+        return [word.alias(f"__answers_{number}") for number, word in enumerate(words)]
 
     @property
     def words(self) -> list[str]:
         total = 1 + sum(_width(rule) for rule in self.rules)
-        return [f"answers_{number}" for number in range(-(-total // _BITS))]
+        return [f"__answers_{number}" for number in range(-(-total // _BITS))]
 
     def moved(self) -> Column:
         """Whether a row failed a rule that quarantines; read from the answers, so that no rule is asked twice."""
@@ -135,5 +135,5 @@ def _answers(rule: Rule) -> Sequence[Column]:
 def _bit(position: int) -> Column:
     from pyspark.sql import functions as F
 
-    word = F.col(f"answers_{position // _BITS}")
+    word = F.col(f"__answers_{position // _BITS}")
     return word.bitwiseAND(F.lit(1 << position % _BITS).cast("bigint")) != 0

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from scorelake.transform.figures import Figures
 
 RECEIVED = "__received"
-"""Struct of the bronze row as it arrived; it rides along so that quarantine can show it."""
+"""Struct that rides along with a row: where it came from, and `raw` where its line could not be split."""
 Rule = tuple[str, "Column"]
 """Name, and a boolean column (never null) that is true where the row fails."""
 
@@ -41,13 +41,8 @@ class Candidates:
     rules: tuple[Rule, ...]
     columns: tuple[str, ...]
     """Columns of the silver table."""
-
-    def received(self) -> list[Column]:
-        """The bronze columns as they arrived, for the quarantine table."""
-        return [F.col(f"{RECEIVED}.{quoted(name)}").alias(name) for name in self._received_names()]
-
-    def _received_names(self) -> list[str]:
-        return list(self.frame.schema[RECEIVED].dataType.fieldNames())  # type: ignore[attr-defined]
+    received: DataFrame
+    """The bronze rows as they arrived, for the quarantine table."""
 
 
 Transform = Callable[["DataFrame"], "DataFrame"]
@@ -70,26 +65,37 @@ def candidates(
     arithmetic in the SQL never abort: where one fails, the column that it feeds fails its rule.
     """
     names = [*bronze.column_names, "raw", "extra", *PROVENANCE]
-    view = named(rows.select(*map(quoted, names), F.struct(*map(quoted, names)).alias(RECEIVED)))
+    received = rows.select(*map(quoted, names))
+    view = named(received.withColumn(RECEIVED, _origin()))
     views = {bronze.name: view, **{name: named(intervals(history)) for name, history in (others or {}).items()}}
     rewritten = rowwise.rewrite(
         query, views, bronze=bronze.name, star=bronze.column_names, time_zone=bronze.source.time_zone, carry=RECEIVED
     )
-    return _tagged(spark.sql(rewritten.text), contract, bronze.source.time_zone, rewritten.flags, figures)
+    transformed = spark.sql(rewritten.text)
+    return _tagged(transformed, received, contract, bronze.source.time_zone, rewritten.flags, figures)
 
 
 def candidates_of(
     function: Transform, contract: Silver, bronze: Bronze, rows: DataFrame, *, figures: Figures | None = None
 ) -> Candidates:
     """As `candidates`, for a Python function, which must carry the column RECEIVED along, row by row."""
-    transformed = function(rows.withColumn(RECEIVED, F.struct(*map(quoted, rows.columns))))
+    transformed = function(rows.withColumn(RECEIVED, _origin()))
     if RECEIVED not in transformed.columns:
         raise ContractBroken(f"{contract.name}: the transform dropped the column {RECEIVED}; carry it along")
-    return _tagged(transformed, contract, bronze.source.time_zone, {}, figures)
+    return _tagged(transformed, rows, contract, bronze.source.time_zone, {}, figures)
+
+
+def _origin() -> Column:
+    return F.struct("raw", *PROVENANCE)
 
 
 def _tagged(
-    rows: DataFrame, contract: Silver, time_zone: str | None, flags: Mapping[str, str], figures: Figures | None
+    rows: DataFrame,
+    received: DataFrame,
+    contract: Silver,
+    time_zone: str | None,
+    flags: Mapping[str, str],
+    figures: Figures | None,
 ) -> Candidates:
     """Standardised, cast, clocked and judged by the implied rules.
 
@@ -117,7 +123,7 @@ def _tagged(
         columns.insert(len(contract.columns), "is_deleted")
     frame, numbered = losers(frame, contract, numbered)
     rules = tuple((rule, F.col(quoted(flag))) for rule, flag in numbered.items())
-    return Candidates(frame, rules, tuple(columns))
+    return Candidates(frame, rules, tuple(columns), received)
 
 
 def _cast(
