@@ -67,7 +67,9 @@ def _ingest_files(lake: Lake, settings: Settings, contract: Bronze, dates: RunDa
         try:
             written = _write(lake, contract, rows, mark)
         except Exception as failure:
-            raise files.error_in(failure) or failure from failure
+            if named := files.error_in(failure):
+                raise named from failure
+            raise
     new = [f"{name} (from {day} on)" for name, day in inspection.new_columns().items()]
     notes = (f"{contract.name}: not in the contract, kept in `extra`: {', '.join(new)}",) if new else ()
     missing = tuple(drops.missing_drops(contract.name, found.missing))

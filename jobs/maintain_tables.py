@@ -1,19 +1,23 @@
 """Compact the files of every table and remove those that no version needs any more.
 
-Reads   every table of the lake that the definitions know, and the logs
+Reads   every table of the lake that the definitions know, and the logs; the model registry
 Writes  the same tables, compacted; no row and no slice changes
 
     ./spark-submit.sh maintain_tables --env local
     ./spark-submit.sh maintain_tables --env local --only silver.transactions --keep-days 30
 
-Versions younger than --keep-days stay readable. Safe to repeat and to interrupt.
+Versions younger than --keep-days stay readable, and so does every version that the manifest of a live model names:
+one with an alias, or the champion that a rollback returns to. Safe to repeat and to interrupt.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from scorelake import cli
+from jobs import _manifests, _registry
+from scorelake import cli, runs
 from scorelake.cli import ALL, Names
 from scorelake.definitions import load_definitions
 from scorelake.errors import UsageError
@@ -29,23 +33,42 @@ OPTIONS = {
     "--keep-days": {"type": "int", "default": 30, "help": "versions younger than this stay (default 30, least 7)"}
 }
 DATES = False
+_MONTH = timedelta(days=30)
 
 
 def run(spark: SparkSession, settings: Settings, only: Names = ALL, *, keep_days: int = 30) -> Outcome:
     if keep_days < 7:
         raise UsageError(f"--keep-days {keep_days}: a running job may still read files of the last 7 days")
     lake = Lake(spark, settings.lake)
-    tables = [table for table in graph.tables_written(load_definitions(settings.conf_dir)) if lake.owns(table)]
+    definitions = load_definitions(settings.conf_dir)
+    tables = [table for table in graph.tables_written(definitions) if lake.owns(table)]
+    # Asked first: without the registry nobody knows what must stay, and nothing is removed.
+    needed = _manifests.named_by_live_models(lake, _registry.connect(settings), definitions.models)
 
-    return Outcome(notes=tuple(_maintain(lake, table, keep_days) for table in cli.chosen(tables, only)))
+    keep = timedelta(days=keep_days)
+    return Outcome(
+        notes=tuple(maintain(lake, table, keep, needed.get(table, ())) for table in cli.chosen(tables, only))
+    )
 
 
-def _maintain(lake: Lake, table: str, keep_days: int) -> str:
-    """Compact, then vacuum; one line of what was done."""
-    name = lake.identifier(table)
-    [metrics] = [row["metrics"] for row in lake.spark.sql(f"OPTIMIZE {name}").collect()]
-    lake.spark.sql(f"VACUUM {name} RETAIN {keep_days * 24} HOURS")
-    return f"{table}: {metrics['numFilesRemoved']} files became {metrics['numFilesAdded']}"
+def maintain(lake: Lake, table: str, keep: timedelta, needed: Collection[int]) -> str:
+    """Compact, then vacuum all but what is younger than `keep` or belongs to a `needed` version; what was done."""
+    [metrics] = [row["metrics"] for row in lake.spark.sql(f"OPTIMIZE {lake.identifier(table)}").collect()]
+    reach = keep_of(keep, [at for version in needed if (at := lake.committed_at(table, version))])
+    lake.vacuum(table, reach)
+    told = f", all since version {min(needed)} is kept for a model" if reach > keep else ""
+    return f"{table}: {metrics['numFilesRemoved']} files became {metrics['numFilesAdded']}{told}"
+
+
+def keep_of(keep: timedelta, needed: Collection[datetime]) -> timedelta:
+    """How far back a vacuum must keep files: `keep`, or to the oldest needed commit.
+
+    Then a month and more beyond it: Delta forgets when files were removed by the same measure, and the next
+    maintenance must still know. In whole months, so that the table's setting changes no more often.
+    """
+    oldest = min(needed, default=None)
+    age = runs.wall_clock() - oldest if oldest is not None else timedelta(0)
+    return keep if age < keep - _MONTH else max(keep, (age // _MONTH + 2) * _MONTH)
 
 
 if __name__ == "__main__":

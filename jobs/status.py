@@ -26,7 +26,9 @@ from scorelake.stores import lease, ops
 from scorelake.stores.lake import Lake
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    from collections.abc import Sequence
+
+    from pyspark.sql import Row, SparkSession
 
     from scorelake.definitions import Definitions
     from scorelake.feature_store.definitions import FeatureRepo
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 OPTIONS = {"--stale-after": {"metavar": "AGE", "help": "such as 26h or 90m; exit code 3 when scores are older"}}
 DATES = False
+_COSTLIEST = 3
 
 
 def run(spark: SparkSession, settings: Settings, only: Names = ALL, *, stale_after: str | None = None) -> Outcome:
@@ -89,7 +92,22 @@ def _ended_badly(lake: Lake) -> list[str]:
     ]
     if not steps:
         return ["no run has ended yet"]
-    return [f"run {steps[0]['run_id']}: {len(steps) - len(told)} of {len(steps)} steps done", *told]
+    summary = f"run {steps[0]['run_id']}: {len(steps) - len(told)} of {len(steps)} steps done"
+    return [summary, *told, *_costly(steps)]
+
+
+def _costly(steps: Sequence[Row]) -> list[str]:
+    """What the run took, and the steps that took most of it; nothing of a run that was not measured."""
+    known = [row for row in steps if row.asDict().get("cpu_seconds")]  # an older log has no such column
+    measured = sorted(known, key=lambda row: -row["cpu_seconds"])
+    if not measured:
+        return []
+    total = sum(row["cpu_seconds"] for row in measured)
+    peak = max(row["peak_bytes"] for row in measured)
+    named = ", ".join(
+        f"{row['step']} {row['subject']}".strip() + f" {row['cpu_seconds']:.0f} s" for row in measured[:_COSTLIEST]
+    )
+    return [f"its steps took {total:.0f} s of CPU and at most {peak / 2**30:.1f} GiB; most of it: {named}"]
 
 
 def _stale(scores: dict[str, Commit | None], limit: timedelta | None) -> list[str]:

@@ -46,3 +46,9 @@ def test_a_trouble_may_be_the_cause_of_another_error() -> None:
 def test_anything_else_is_its_type_and_first_line() -> None:
     assert told(KeyError()) == "KeyError"
     assert told(ValueError("a\nb")) == "ValueError: a"
+
+
+def test_an_error_that_is_its_own_cause_is_told_once() -> None:
+    error = ValueError("a")
+    error.__cause__ = error
+    assert told(error) == "ValueError: a"

@@ -14,6 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -185,7 +186,8 @@ def _run_job(run: Callable[..., runs.Outcome]) -> int:
     # As Ctrl-C does, so that what runs is cancelled, put on record and left whole.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(CANCELLED))
     started = time.monotonic()
-    spark = session.start(f"scorelake {job.name}")
+    with _feast_meanwhile():
+        spark = session.start(f"scorelake {job.name}")
     try:
         outcome = call_job(run, spark, call)
     finally:
@@ -194,6 +196,17 @@ def _run_job(run: Callable[..., runs.Outcome]) -> int:
         print(line)
     print(f"{job.name} ended with exit code {outcome.exit_code} after {time.monotonic() - started:.0f} s")
     return outcome.exit_code
+
+
+def _feast_meanwhile() -> AbstractContextManager[None]:
+    """For a job that reads the feature repo: Feast is imported while the JVM starts."""
+    import pyspark.sql  # noqa: F401  before, so that no two threads import it at once
+
+    module = "scorelake.feature_store.definitions"
+    if module not in sys.modules:
+        return nullcontext()
+    meanwhile: AbstractContextManager[None] = sys.modules[module].importing_meanwhile()
+    return meanwhile
 
 
 def call_job(run: Callable[..., runs.Outcome], spark: SparkSession, call: Call) -> runs.Outcome:

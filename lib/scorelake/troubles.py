@@ -45,8 +45,10 @@ def told(error: BaseException) -> str:
 
 
 def causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error, and what it was raised from or while handling."""
-    while error is not None:
+    """The error, and what it was raised from or while handling; each once, since an error may be its own cause."""
+    met: set[int] = set()
+    while error is not None and id(error) not in met:
+        met.add(id(error))
         yield error
         error = error.__cause__ or error.__context__
 

@@ -63,3 +63,10 @@ def test_the_log_of_a_night_tells_why_each_step_ran(shop: Shop) -> None:
     steps = ops.last_run(shop.lake)
     assert {row["verdict"] for row in steps} <= {"done", "late"}
     assert all(row["reason"] or row["step"] == "materialize_features" for row in steps)
+
+
+def test_status_tells_what_the_last_run_took(shop: Shop) -> None:
+    ran = [row for row in ops.last_run(shop.lake) if row["attempts"]]
+    assert all(row["cpu_seconds"] > 0 and row["peak_bytes"] > 2**27 for row in ran)
+    [told] = [text for text in status.run(shop.spark, shop.settings).notes if "its steps took" in text]
+    assert max(ran, key=lambda row: row["cpu_seconds"])["step"] in told

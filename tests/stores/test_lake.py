@@ -88,6 +88,19 @@ def test_a_frame_that_is_not_the_table_is_refused_by_name(lake: Lake) -> None:
         lake.replace_slices(wrong, name, Mark("r", "s", (D1,)))
 
 
+def test_a_log_of_an_earlier_release_gets_the_columns_that_came_later(lake: Lake) -> None:
+    old = [Column(name="day", type="date"), Column(name="step", type="string")]
+    lake.create("ops.log", old, partitioned_by=["day"])
+    lake.append(lake.spark.createDataFrame([(D1, "a")], "day date, step string"), "ops.log", Mark("r", "log", (D1,)))
+    now = [*old, Column(name="cpu_seconds", type="double")]
+    for _ in range(2):
+        lake.widen("ops.log", now)
+    frame = lake.spark.createDataFrame([(D1, "b", 1.5)], "day date, step string, cpu_seconds double")
+    lake.append(frame, "ops.log", Mark("r", "log", (D1,)))
+    found = lake.read("ops.log").orderBy("step").select("step", "cpu_seconds").collect()
+    assert [tuple(row) for row in found] == [("a", None), ("b", 1.5)]
+
+
 def test_a_table_nobody_wrote_is_a_missing_input(lake: Lake) -> None:
     with pytest.raises(MissingInput, match=r"silver\.nobody"):
         lake.read("silver.nobody")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import logging
 import os
@@ -178,6 +179,15 @@ def apply(settings: Settings) -> FeatureRepo:
     with quietly():
         apply_total_with_repo_instance(store, store.project, store.registry, repo.contents, skip_source_validation=True)
     return repo
+
+
+@contextlib.contextmanager
+def importing_meanwhile() -> Iterator[None]:
+    """Import Feast, which costs 4 s of CPU, beside the block: one that waits for something else, such as a JVM."""
+    thread = threading.Thread(target=importlib.import_module, args=("feast.repo_operations",), daemon=True)
+    thread.start()
+    yield
+    thread.join()
 
 
 @contextlib.contextmanager

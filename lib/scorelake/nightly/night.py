@@ -18,6 +18,7 @@ from scorelake.nightly import freshness
 from scorelake.nightly.attempts import attempt, with_late_drops
 from scorelake.nightly.freshness import Marks
 from scorelake.nightly.graph import Node
+from scorelake.nightly.usage import Meter
 from scorelake.nightly.workers import Handle, Workers
 from scorelake.runs import Outcome
 from scorelake.settings import NightSettings
@@ -46,6 +47,7 @@ class Night:
     _halted: str = ""
     _marks: dict[str, Marks] = field(default_factory=dict)
     _writers: dict[str, Node] = field(default_factory=dict)
+    _meter: Meter = field(default_factory=Meter)
 
     @property
     def outcome(self) -> Outcome:
@@ -90,7 +92,8 @@ class Night:
         name = f"{step} {subject}".strip()
         self.tell(f"{name}  {dates} ..." + (f"  ({reason})" if reason else ""))
         started_at, start = runs.wall_clock(), time.monotonic()
-        outcome, attempts = attempt(action, self.policy, handle.stop)
+        with self._meter.measuring() as usage:
+            outcome, attempts = attempt(action, self.policy, handle.stop)
         if handle.cancelled:
             outcome = Outcome(failed=(handle.cancelled,))
         seconds = time.monotonic() - start
@@ -98,7 +101,20 @@ class Night:
         self.tell(f"{name}  {dates}  {seconds:.0f} s" + (f", {rows}" if rows else ""))
         for line in replace(outcome, written={}).lines():
             self.tell(f"  {line}")
-        self.done.append(StepRun(step, subject, dates, outcome, started_at, seconds, attempts=attempts, reason=reason))
+        self.done.append(
+            StepRun(
+                step,
+                subject,
+                dates,
+                outcome,
+                started_at,
+                seconds,
+                attempts=attempts,
+                reason=reason,
+                cpu_seconds=usage.cpu_seconds,
+                peak_bytes=usage.peak_bytes,
+            )
+        )
         return outcome
 
     # -------------------------------------------------------------- one node

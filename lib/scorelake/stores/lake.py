@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
@@ -38,6 +38,8 @@ PROPERTIES: Mapping[str, str] = {
     "delta.enableDeletionVectors": "false",
     # Marks of done live in the log: keep them for an audit of the last two years.
     "delta.logRetentionDuration": "interval 800 days",
+    # Delta forgets of older files when they were removed, and vacuums them however long it is told to retain.
+    "delta.deletedFileRetentionDuration": "interval 30 days",
 }
 _CONFLICTS = ("Concurrent", "ProtocolChangedException", "MetadataChangedException", "CommitFailedException")
 _ATTEMPTS = 6
@@ -179,6 +181,13 @@ class Lake:
                 f"COMMENT {_literal(comment)} TBLPROPERTIES ({properties})",
             )
 
+    def widen(self, name: str, columns: Iterable[Column]) -> None:
+        """Add the columns that a log table of an earlier release lacks; its rows have nulls there."""
+        present = set(self._own(name).columns)
+        missing = ", ".join(column.ddl for column in columns if column.name not in present)
+        if missing:
+            self._retrying(lambda: self.spark.sql(f"ALTER TABLE {self.identifier(name)} ADD COLUMNS ({missing})"))
+
     def _make(self, name: str, statement: str) -> None:
         """Run CREATE TABLE, also where another process is at it, or was killed at it before the first commit.
 
@@ -287,6 +296,22 @@ class Lake:
             if commit.version > since and commit.mark == as_written:
                 return commit
         raise ContractBroken(f"{name}: no commit of run {mark.run_id} after version {since}; was the table replaced?")
+
+    def committed_at(self, name: str, version: int) -> datetime | None:
+        """When a version was committed (naive UTC); None when the log no longer tells."""
+        return next((at for number, at, _, _ in self._history(name) if number == version), None)
+
+    def vacuum(self, name: str, keep: timedelta) -> None:
+        """Remove files that no version needs of those that were current within `keep`; at least a week.
+
+        The table's own setting is raised or lowered with it, in whole days.
+        """
+        table, days = self.identifier(name), -(-keep // timedelta(days=1))
+        setting, value = "delta.deletedFileRetentionDuration", f"interval {days} days"
+        [found] = self.spark.sql(f"SHOW TBLPROPERTIES {table} ('{setting}')").collect()
+        if found["value"] != value:
+            self.spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES ('{setting}' = '{value}')")
+        self.spark.sql(f"VACUUM {table} RETAIN {days * 24} HOURS")
 
     # -------------------------------------------------------------- staging
 

@@ -167,6 +167,12 @@ class ModelRegistry:
         ]
         return sorted(versions, key=lambda v: -int(v.version))
 
+    def live(self, name: str) -> dict[str, Mapping[str, str]]:
+        """The versions in use, with their tags: those that have an alias, and the champion to return to."""
+        used = [version for version in self.history(name) if version.aliases]
+        numbers = {number for version in used for number in (version.version, version.former) if number}
+        return {number: dict(self._version(name, number).tags) for number in sorted(numbers)}
+
     # -------------------------------------------------------------- below: one MLflow call each
 
     def _registered_name(self, name: str) -> str:

@@ -36,6 +36,8 @@ STEP_COLUMNS = (
     Column(name="seconds", type="double"),
     Column(name="started_at", type="timestamp"),
     Column(name="run_id", type="string"),
+    Column(name="cpu_seconds", type="double", comment="of the driver's process tree; null when it was not measured"),
+    Column(name="peak_bytes", type="bigint", comment="most memory that the tree held while the step ran"),
 )
 _RECORDING = threading.Lock()
 """Steps that run side by side would meet in the one table of decisions, and one of them would have to write again."""
@@ -54,6 +56,8 @@ class StepRun:
     seconds: float
     attempts: int = 1
     reason: str = ""
+    cpu_seconds: float | None = None
+    peak_bytes: int | None = None
 
     @property
     def verdict(self) -> str:
@@ -107,6 +111,7 @@ def _mark(rows: Sequence[tuple[Any, ...]]) -> Mark:
 
 def _log(lake: Lake, rows: Sequence[tuple[Any, ...]]) -> DataFrame:
     lake.create(STEPS, STEP_COLUMNS, partitioned_by=["run_date"], comment="Every step of every run.")
+    lake.widen(STEPS, STEP_COLUMNS)
     return lake.spark.createDataFrame(rows, ", ".join(column.ddl for column in STEP_COLUMNS))
 
 
@@ -125,6 +130,8 @@ def _rows(steps: Iterable[StepRun], run_id: str) -> list[tuple[Any, ...]]:
             step.seconds,
             step.started_at,
             run_id,
+            step.cpu_seconds,
+            step.peak_bytes,
         )
         for step in steps
     ]

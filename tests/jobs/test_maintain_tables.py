@@ -1,0 +1,87 @@
+"""Maintenance removes what nobody needs, and never what a live model was made from."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from jobs import maintain_tables
+from scorelake import runs
+from scorelake.settings import LakeSettings
+from scorelake.stores.lake import Lake
+from scorelake.stores.marks import Mark
+from scorelake.tables import Column
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import SparkSession
+
+TABLE = "silver.kept"
+DAY = date(2024, 1, 1)
+AGE = timedelta(days=90)
+
+
+@pytest.fixture
+def lakes(spark: SparkSession, tmp_path: Path) -> Iterator[tuple[Lake, Lake]]:
+    """Two lakes whose table was written 90 days ago, and written again soon after."""
+    spark.sql("DROP SCHEMA IF EXISTS silver CASCADE")
+    young = Lake(spark, LakeSettings(root=str(tmp_path / "young")))
+    young.create(
+        TABLE, [Column(name="k", type="int"), Column(name="run_date", type="date")], partitioned_by=["run_date"]
+    )
+    for k in (1, 2):
+        frame = spark.createDataFrame([(k, DAY)], "k int, run_date date")
+        young.replace_slices(frame, TABLE, Mark("r", "build_silver", (DAY,)))
+    found = []
+    for name in ("one", "two"):
+        shutil.copytree(tmp_path / "young", tmp_path / name)
+        _age(tmp_path / name)
+        found.append(Lake(spark, LakeSettings(root=str(tmp_path / name))))
+    yield found[0], found[1]
+    spark.sql("DROP SCHEMA IF EXISTS silver CASCADE")
+
+
+def _age(root: Path) -> None:
+    """Put every clock of the table back: those in its log and those of its files."""
+    then = time.time() - AGE.total_seconds()
+    for path in sorted((root / "silver" / "kept").rglob("*")):
+        if path.suffix == ".crc":
+            path.unlink()
+        elif path.suffix == ".json":
+            actions = [json.loads(line) for line in path.read_text().splitlines()]
+            for fields in (fields for action in actions for fields in action.values()):
+                for clock in {"timestamp", "modificationTime", "deletionTimestamp", "createdTime"} & set(fields):
+                    fields[clock] = int(then * 1000)
+            path.write_text("".join(json.dumps(action) + "\n" for action in actions))
+        if path.is_file():
+            os.utime(path, (then, then))
+
+
+def test_a_version_that_a_live_model_needs_outlives_every_vacuum(lakes: tuple[Lake, Lake]) -> None:
+    free, needed = lakes
+    for lake, versions in ((free, []), (needed, [1])):
+        lake.spark.sql("DROP SCHEMA IF EXISTS silver CASCADE")
+        assert lake.owns(TABLE)
+        for _ in range(2):
+            told = maintain_tables.maintain(lake, TABLE, timedelta(days=7), versions)
+        assert ("kept for a model" in told) == bool(versions)
+        assert [row["k"] for row in lake.read(TABLE).collect()] == [2]
+    assert [row["k"] for row in needed.read(TABLE, version=1).collect()] == [1]
+    files = {lake: len(list(Path(lake.location(TABLE)).rglob("*.parquet"))) for lake in lakes}
+    assert (files[free], files[needed]) == (1, 2)
+
+
+def test_the_reach_of_a_vacuum_leaves_room_until_the_next_one() -> None:
+    now, keep = runs.wall_clock(), timedelta(days=30)
+    assert maintain_tables.keep_of(keep, []) == keep
+    assert maintain_tables.keep_of(keep, [now - timedelta(days=1)]) == timedelta(days=60)
+    assert maintain_tables.keep_of(keep, [now, now - timedelta(days=100)]) == timedelta(days=150)
+    assert maintain_tables.keep_of(timedelta(days=400), [now - timedelta(days=100)]) == timedelta(days=400)
