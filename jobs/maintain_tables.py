@@ -66,9 +66,10 @@ def keep_of(keep: timedelta, needed: Collection[datetime]) -> timedelta:
     Then a month and more beyond it: Delta forgets when files were removed by the same measure, and the next
     maintenance must still know. In whole months, so that the table's setting changes no more often.
     """
-    oldest = min(needed, default=None)
-    age = runs.wall_clock() - oldest if oldest is not None else timedelta(0)
-    return keep if age < keep - _MONTH else max(keep, (age // _MONTH + 2) * _MONTH)
+    if not needed:
+        return keep
+    age = runs.wall_clock() - min(needed)
+    return max(keep, (age // _MONTH + 2) * _MONTH)
 
 
 if __name__ == "__main__":

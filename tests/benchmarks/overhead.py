@@ -1,7 +1,7 @@
 """What the platform itself costs in a run: CPU outside of the steps' own work, of the whole run, in the same run.
 
 The shop's tables from bronze to gold: its history as one range, then one more night by itself. Lock, order, marks and
-log are the platform's; what a step does between its start and its end is its own. The session's start is told beside it.
+log are the platform's; what a step does between its start and its end is its own. The session's start is told apart.
 """
 
 from __future__ import annotations

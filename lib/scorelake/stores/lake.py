@@ -310,7 +310,9 @@ class Lake:
         setting, value = "delta.deletedFileRetentionDuration", f"interval {days} days"
         [found] = self.spark.sql(f"SHOW TBLPROPERTIES {table} ('{setting}')").collect()
         if found["value"] != value:
-            self.spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES ('{setting}' = '{value}')")
+            # The log must reach as far; Delta compares with the statement's own value, not with the table's.
+            log = f"'delta.logRetentionDuration' = 'interval {max(days, 800)} days'"
+            self.spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES ('{setting}' = '{value}', {log})")
         self.spark.sql(f"VACUUM {table} RETAIN {days * 24} HOURS")
 
     # -------------------------------------------------------------- staging
