@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from scorelake import runs
 from scorelake.nightly import graph, killed
 from scorelake.nightly.meanings import text
-from scorelake.stores import known_definitions, lease, ops
+from scorelake.stores import known_definitions, lease, notifier, ops
 
 if TYPE_CHECKING:
+    from scorelake.dates import RunDates
     from scorelake.definitions import Definitions
     from scorelake.feature_store.definitions import FeatureRepo
     from scorelake.nightly.graph import Node
+    from scorelake.runs import Outcome
+    from scorelake.settings import NotifySettings
     from scorelake.stores.lake import Lake
     from scorelake.stores.lease import Holder
     from scorelake.stores.ops import StepRun
+
+
+log = logging.getLogger("scorelake.nightly")
 
 
 @contextmanager
@@ -32,6 +40,22 @@ def alone(lake: Lake, definitions: Definitions, repo: FeatureRepo) -> Iterator[N
     with lease.taken(lake, "night", bury=bury):
         known_definitions.record(lake, meanings(graph.nightly_nodes(definitions, repo)))
         yield
+
+
+def notify(settings: NotifySettings, dates: RunDates, outcome: Outcome) -> None:
+    """Tell everyone configured how the night went; that it could not be told is a warning, not a failure."""
+    message = {
+        "run_id": runs.run_id(),
+        "from": str(dates.first),
+        "to": str(dates.last),
+        "exit_code": outcome.exit_code,
+        "rows": sum(outcome.written.values()),
+        "failed": outcome.failed,
+        "refused": outcome.refused,
+        "missing": outcome.missing,
+    }
+    for problem in notifier.send(settings, message):
+        log.warning("the night's outcome did not reach %s", problem)
 
 
 def meanings(nodes: Iterable[Node]) -> dict[tuple[str, str], str]:

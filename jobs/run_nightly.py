@@ -8,8 +8,8 @@ Writes  bronze.*, silver.*, gold.*, features.*, scores.*, monitoring.*, the onli
 
 What is done is read from the commits of the tables, so a night that was killed goes on where it stopped. A branch
 that fails stops what depends on it and nothing else; independent steps run side by side (settings: `night`). One
-night at a time: a second one ends with exit code 3. SIGTERM cancels what runs and puts it on record. Training is
-not part of a night: train_model, promote_model.
+night at a time: a second one ends with exit code 3. SIGTERM cancels what runs and puts it on record. However it ends,
+those in the settings' `notify` are told. Training is not part of a night: train_model, promote_model.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ def run(
             _execute(night, definitions, repo, dates, lambda: materialize_features.run(spark, settings, dates))
         finally:
             ops.record_steps(lake, night.done)
+            _night.notify(settings.notify, dates, night.outcome)
     return night.outcome
 
 

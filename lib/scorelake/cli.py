@@ -200,8 +200,6 @@ def _run_job(run: Callable[..., runs.Outcome]) -> int:
 
 def _feast_meanwhile() -> AbstractContextManager[None]:
     """For a job that reads the feature repo: Feast is imported while the JVM starts."""
-    import pyspark.sql  # noqa: F401  before, so that no two threads import it at once
-
     module = "scorelake.feature_store.definitions"
     if module not in sys.modules:
         return nullcontext()

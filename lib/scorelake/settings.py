@@ -77,7 +77,10 @@ class FeastSettings(Definition):
 
 
 class NotifySettings(Definition):
-    """Whom to tell of alerts: a JSON object goes to `webhook` (POST) and to the standard input of `command`."""
+    """Whom to tell of alerts and of how a night ended.
+
+    A JSON object goes to `webhook` (POST) and to the standard input of `command`.
+    """
 
     webhook: str = Field(default="", description="Secret reference of an http(s) address, e.g. env:ALERTS_URL.")
     command: tuple[str, ...] = Field(default=(), description="Program and arguments; no shell in between.")

@@ -184,6 +184,8 @@ def apply(settings: Settings) -> FeatureRepo:
 @contextlib.contextmanager
 def importing_meanwhile() -> Iterator[None]:
     """Import Feast, which costs 4 s of CPU, beside the block: one that waits for something else, such as a JVM."""
+    import pyspark.sql  # noqa: F401  before, so that no two threads import it at once
+
     thread = threading.Thread(target=importlib.import_module, args=("feast.repo_operations",), daemon=True)
     thread.start()
     yield
