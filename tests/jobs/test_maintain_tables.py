@@ -67,7 +67,8 @@ def _age(root: Path) -> None:
 
 def test_a_version_that_a_live_model_needs_outlives_every_vacuum(lakes: tuple[Lake, Lake]) -> None:
     free, needed = lakes
-    for lake, versions in ((free, []), (needed, [1])):
+    cases: list[tuple[Lake, list[int]]] = [(free, []), (needed, [1])]
+    for lake, versions in cases:
         lake.spark.sql("DROP SCHEMA IF EXISTS silver CASCADE")
         assert lake.owns(TABLE)
         for _ in range(2):
