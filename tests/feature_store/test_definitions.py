@@ -194,7 +194,8 @@ def test_what_may_surprise_is_a_warning(copy: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("feature_repo/views.py", 'name="meter_state",', 'name="meter_state", description="a", tags={"b": "c"},'),
+        ("feature_repo/views.py", 'name="meter_state",', 'name="meter_state", description="a",'),
+        ("feature_repo/views.py", 'tags={"history": "keep"},', 'tags={"b": "c"},'),
         ("feature_repo/services.py", "ratios = pd.DataFrame()", "ratios = pd.DataFrame()  # one row an input"),
         ("feature_repo/services.py", '[["capacity", "meter_kind"]]', '[["meter_kind", "capacity"]]'),
         ("feature_repo/services.py", 'with_name("other_site")', 'with_name("others")'),
