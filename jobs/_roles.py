@@ -121,14 +121,14 @@ def _proved(model: Pinned, role: str, rows: Rows, scoring: Scoring, features_has
 def rows_of(lake: Lake, table: str, dates: Sequence[date], *, slots: int) -> Rows:
     """The feature slices: files for the workers to read where that is allowed and works, else by way of the JVM.
 
-    Two tasks a slot: few enough to cost nothing, enough for the slots to end at about the same time.
+    One task a slot: each costs as much as scoring thirty thousand rows, and the rows are spread evenly over them.
     """
-    by_way_of_spark = FrameRows(lake.read_slices(table, dates), tasks=2 * slots)
+    by_way_of_spark = FrameRows(lake.read_slices(table, dates), tasks=slots)
     files = plain_files(lake, table, dates)
     if not files:
         return by_way_of_spark
     plain = tuple(SliceFile(path, {SLICE_COLUMN: day}) for path, day in files.items())
-    in_workers = FileRows(lake.spark, plain, by_way_of_spark.types, tasks=2 * slots)
+    in_workers = FileRows(lake.spark, plain, by_way_of_spark.types, tasks=slots)
     try:
         in_workers.first([SLICE_COLUMN], 1)
     except OSError:  # a storage that answers Spark but not pyarrow: other rights, other options

@@ -31,7 +31,7 @@ from tests.benchmarks import harness
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-ROWS, FILES, TASKS = 1_000_000, 4, 4
+ROWS, FILES, TASKS = 1_000_000, 4, 2
 FEATURES = [f"f{number}" for number in range(40)]
 NUMBERS, TEXTS = [f"n{number}" for number in range(12)], [f"t{number}" for number in range(4)]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from scorelake.scoring.members import Member
+    from scorelake.scoring.packing import Batch
 
 T = TypeVar("T")
 
@@ -43,7 +44,7 @@ class Asked:
         self._seconds, self._rows, self._failure = 0.0, 0, ""
         self._thread = ThreadPoolExecutor(1) if member.budget_seconds is not None else None
 
-    def answers(self, batch: pa.RecordBatch) -> Answer | None:
+    def answers(self, batch: Batch) -> Answer | None:
         """None once the model has been given up."""
         if self._failure:
             return None
@@ -84,12 +85,11 @@ class Asked:
                 self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-def _answer(member: Member, batch: pa.RecordBatch) -> Answer:
+def _answer(member: Member, batch: Batch) -> Answer:
     import numpy as np
 
     model = loaded(member.package)
-    batch, infinite = without_infinite(batch.select(list(member.package.features)))
-    answers = model.predict(batch)
+    answers, infinite = _predicted(model, batch, member.package.features)
     best = None
     probabilities = None
     if member.classes:
@@ -103,8 +103,24 @@ def _answer(member: Member, batch: pa.RecordBatch) -> Answer:
         found[infinite] = np.nan
     if not member.reasons or model.contributions is None:
         return Answer(found, probabilities)
-    top, contributions = _top(model, batch, member.reasons, best)
+    rows, _ = without_infinite(batch.columns(member.package.features))
+    top, contributions = _top(model, rows, member.reasons, best)
     return Answer(found, probabilities, top, contributions)
+
+
+def _predicted(
+    model: Loaded, batch: Batch, features: Sequence[str]
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
+    """The model's answers, and which rows had an infinite number if any had."""
+    import numpy as np
+
+    if model.of_matrix is not None:
+        matrix = batch.matrix(features)
+        # A double beyond float32 looks infinite here: the columns tell them apart.
+        if not np.isinf(matrix).any():
+            return model.of_matrix(matrix), None
+    rows, infinite = without_infinite(batch.columns(features))
+    return model.predict(rows), infinite
 
 
 def one_number(answers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

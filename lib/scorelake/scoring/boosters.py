@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,8 @@ def from_file(path: Path, model_class: str, features: tuple[str, ...]) -> Loaded
     if "c" in (booster.feature_types or ()):
         return None
     rounds = ALL_ROUNDS if model_class == BOOSTER else best_rounds(booster)
-    return over(booster, lambda batch: matrix(batch, features), rounds)
+    asked = over(booster, lambda batch: matrix(batch, features), rounds)
+    return replace(asked, of_matrix=lambda numbers: _answers(booster, numbers, rounds))
 
 
 def over(booster: xgboost.Booster, prepared: Callable[[pa.RecordBatch], Matrix], rounds: tuple[int, int]) -> Loaded:
@@ -45,10 +47,7 @@ def over(booster: xgboost.Booster, prepared: Callable[[pa.RecordBatch], Matrix],
     booster.set_param({"nthread": threads()})
 
     def predict(batch: pa.RecordBatch) -> Matrix:
-        if batch.num_rows == 0:
-            return np.empty(0)
-        answers = booster.inplace_predict(prepared(batch), iteration_range=rounds, missing=np.nan)
-        return np.asarray(answers, dtype=np.float64)
+        return _answers(booster, prepared(batch), rounds)
 
     def contributions(batch: pa.RecordBatch) -> Matrix:
         import xgboost
@@ -58,6 +57,14 @@ def over(booster: xgboost.Booster, prepared: Callable[[pa.RecordBatch], Matrix],
         return found[:, None, :] if found.ndim == 2 else found
 
     return Loaded(predict, "booster", contributions=contributions)
+
+
+def _answers(booster: xgboost.Booster, numbers: Matrix, rounds: tuple[int, int]) -> Matrix:
+    import numpy as np
+
+    if not len(numbers):
+        return np.empty(0)
+    return np.asarray(booster.inplace_predict(numbers, iteration_range=rounds, missing=np.nan), dtype=np.float64)
 
 
 def best_rounds(booster: xgboost.Booster) -> tuple[int, int]:

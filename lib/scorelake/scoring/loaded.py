@@ -23,10 +23,13 @@ class Loaded:
 
     `tolerance` is how far a fast way may lie from the library's own answer (absolute). `contributions`, where the
     model has them, are of shape (rows, outputs, features + 1): the last one is the same in every row, and their sum
-    is the model's answer before its link function (log-odds, for a probability).
+    is the model's answer before its link function (log-odds, for a probability). `of_matrix`, where all that the
+    model sees of a batch are its numbers, answers the float32 matrix of its features (NaN is missing) as `predict`
+    answers the batch.
     """
 
     predict: Predictor
     way: Way
     tolerance: float = 0.0
     contributions: Predictor | None = None
+    of_matrix: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]] | None = None

@@ -1,14 +1,16 @@
-"""Many numeric columns as a few arrays on the way from the JVM to a worker, and columns again once there.
+"""Many numeric columns as a few arrays on the way from the JVM to a worker, and columns again where somebody asks.
 
-Spark writes Arrow row by row; forty columns of a row cost it half as much again as one array of forty elements.
+Spark writes Arrow row by row; forty columns of a row cost it half as much again as one array of forty elements. A
+model of numbers takes such an array as the matrix that it is, and its columns are never made.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from scorelake.matrix import matrix, numbers
 from scorelake.tables import quoted
 
 if TYPE_CHECKING:
@@ -50,15 +52,71 @@ class Packing:
         found += [F.col(quoted(name)) for name in self.alone]
         return [column.alias(f"c{position}") for position, column in enumerate(found)]
 
-    def unpacked(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows on a worker. `travelled` has the columns of `packing.columns()`; without a packing, columns by name."""
+
+    travelled: pa.RecordBatch
+    packing: Packing | None = None
+    _split: dict[int, dict[str, pa.Array]] = field(default_factory=dict, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return int(self.travelled.num_rows)
+
+    def columns(self, names: Sequence[str]) -> pa.RecordBatch:
         """The columns `names` in their order, nulls as they were."""
         import pyarrow as pa
 
-        found: dict[str, Any] = {}
-        for position, (names, dtype) in enumerate(zip(self.arrays, self.dtypes, strict=True)):
-            found |= zip(names, _split(batch.column(position), len(names), dtype), strict=True)
-        found |= zip(self.alone, batch.columns[len(self.arrays) :], strict=True)
-        return pa.RecordBatch.from_arrays([found[name] for name in self.names], names=list(self.names))
+        return pa.RecordBatch.from_arrays([self._column(name) for name in names], names=list(names))
+
+    def matrix(self, names: Sequence[str]) -> np.ndarray[Any, Any]:
+        """Shape (rows, len(names)), float32: exactly what `scorelake.matrix` makes of the same columns."""
+        import numpy as np
+
+        if self.packing is None or not self.packing.arrays:
+            return matrix(self.columns(names), names)
+        if [tuple(names)] == list(self.packing.arrays):
+            return self._floats(0)
+        filled = np.empty((len(self), len(names)), dtype=np.float32)
+        for position, packed in enumerate(self.packing.arrays):
+            wanted = [(n, packed.index(name)) for n, name in enumerate(names) if name in packed]
+            if wanted:
+                to, of = zip(*wanted, strict=True)
+                filled[:, _run(to)] = self._floats(position)[:, _run(of)]
+        for n, name in enumerate(names):
+            if name in self.packing.alone:
+                filled[:, n] = numbers(self.columns([name]), name)
+        return filled
+
+    def _column(self, name: str) -> pa.Array:
+        if self.packing is None:
+            return self.travelled.column(name)
+        arrays, alone = self.packing.arrays, self.packing.alone
+        if name in alone:
+            return self.travelled.column(len(arrays) + alone.index(name))
+        [position] = [n for n, names in enumerate(arrays) if name in names]
+        if position not in self._split:
+            split = _split(self.travelled.column(position), len(arrays[position]), self.packing.dtypes[position])
+            self._split[position] = dict(zip(arrays[position], split, strict=True))
+        return self._split[position][name]
+
+    def _floats(self, position: int) -> np.ndarray[Any, Any]:
+        """An array column as (rows, elements). Integers go through float64, as everywhere."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        values = self.travelled.column(position).flatten()
+        if pa.types.is_integer(values.type):
+            values = values.cast(pa.float64(), safe=False)
+        floats = pc.fill_null(values.cast(pa.float32(), safe=False), float("nan"))
+        return floats.to_numpy().reshape(len(self), len(self.packing.arrays[position]))
+
+
+def _run(positions: Sequence[int]) -> slice | list[int]:
+    """Consecutive positions as a slice, which numpy copies faster."""
+    first, last = positions[0], positions[-1] + 1
+    return slice(first, last) if list(positions) == list(range(first, last)) else list(positions)
 
 
 def _split(arrays: pa.ListArray, width: int, dtype: str) -> list[pa.Array]:

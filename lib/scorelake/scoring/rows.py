@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from scorelake.scoring.packing import Packing
+from scorelake.scoring.packing import Batch, Packing
 from scorelake.tables import quoted
 
 if TYPE_CHECKING:
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     Batches = Iterable[pa.RecordBatch]
-    Task = Callable[[Batches], Iterator[pa.RecordBatch]]
+    Task = Callable[[Iterable[Batch]], Iterator[pa.RecordBatch]]
 
 BATCH_BYTES = 8 * 2**20
 _VALUE_BYTES = 8
+_MANY = 4
+"""So many files a part are spread evenly enough."""
 
 
 class Rows(Protocol):
@@ -60,7 +62,7 @@ class FrameRows:
         packing = Packing.of(columns, self.types)
 
         def run(batches: Batches) -> Iterator[pa.RecordBatch]:
-            return task(map(packing.unpacked, _merged(batches)))
+            return task(Batch(batch, packing) for batch in _merged(batches))
 
         return self.frame.select(*packing.columns()).coalesce(self.tasks).mapInArrow(run, schema)
 
@@ -94,7 +96,7 @@ class FileRows:
 
         def run(batches: Batches) -> Iterator[pa.RecordBatch]:
             mine = [part for batch in batches for part in batch.column(0).to_pylist()]
-            return task(read for part in mine for read in _read(files, kinds, part=part, parts=parts))
+            return task(Batch(read) for part in mine for read in _read(files, kinds, part=part, parts=parts))
 
         return self.spark.range(0, parts, 1, parts).mapInArrow(run, schema)
 
@@ -142,17 +144,19 @@ def _read(
 ) -> Iterator[pa.RecordBatch]:
     """Part `part` of `parts` of the files' rows; together the parts are every row once.
 
-    Whole files where there are enough of them; otherwise every part takes its row groups of each file.
+    Whole files where that is even enough; otherwise the row groups of all files are dealt out in turn.
     """
-    are_whole = len(files) >= parts
+    are_whole = len(files) % parts == 0 or len(files) >= _MANY * parts
+    dealt = 0
     for file in files[part::parts] if are_whole else files:
         with _open(file.path, kinds) as parquet:
-            groups = range(parquet.num_row_groups) if are_whole else range(part, parquet.num_row_groups, parts)
-            if len(groups) == 0:
+            groups = [n for n in range(parquet.num_row_groups) if are_whole or (dealt + n) % parts == part]
+            dealt += parquet.num_row_groups
+            if not groups:
                 continue
             present = [name for name in kinds if name in parquet.schema_arrow.names]
             size = rows or batch_rows(len(kinds))
-            for batch in parquet.iter_batches(size, list(groups), present, use_threads=False):
+            for batch in parquet.iter_batches(size, groups, present, use_threads=False):
                 yield _declared(batch, kinds, file.constants)
 
 

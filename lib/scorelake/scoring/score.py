@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
+    from scorelake.scoring.packing import Batch
     from scorelake.scoring.rows import Rows
 
 
@@ -57,8 +58,12 @@ def score(
 
 def _task(
     members: list[Member], layout: Layout, watched: dict[str, Observed], night: str | None
-) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def run(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+) -> Callable[[Iterable[Batch]], Iterator[pa.RecordBatch]]:
+    seen_by = list(dict.fromkeys(name for observed in watched.values() for name in observed.columns))
+    if night is not None:
+        seen_by = list(dict.fromkeys([*seen_by, night]))
+
+    def run(batches: Iterable[Batch]) -> Iterator[pa.RecordBatch]:
         import pyarrow as pa
         from pyspark import TaskContext
 
@@ -66,11 +71,12 @@ def _task(
         seen: dict[tuple[str, object], Observer] = {}
         for batch in batches:
             answers = [each.answers(batch) for each in asked]
+            keys = batch.columns(layout.keys)
             for number, answer in enumerate(answers):
                 if answer is not None:
-                    yield layout.batch(batch, number, members[number], answer, answered=answers[1:2])
+                    yield layout.batch(keys, number, members[number], answer, answered=answers[1:2])
             if watched and answers[0] is not None:
-                scored = batch.append_column("score", pa.array(answers[0].score, from_pandas=True))
+                scored = batch.columns(seen_by).append_column("score", pa.array(answers[0].score, from_pandas=True))
                 for day, part in _by_night(scored, night):
                     for name, observed in watched.items():
                         if (name, day) not in seen:
