@@ -77,13 +77,13 @@ class Batch:
         if self.packing is None or not self.packing.arrays:
             return matrix(self.columns(names), names)
         if [tuple(names)] == list(self.packing.arrays):
-            return self._floats(0)
+            return self._floats(0, len(names))
         filled = np.empty((len(self), len(names)), dtype=np.float32)
         for position, packed in enumerate(self.packing.arrays):
             wanted = [(n, packed.index(name)) for n, name in enumerate(names) if name in packed]
             if wanted:
                 to, of = zip(*wanted, strict=True)
-                filled[:, _run(to)] = self._floats(position)[:, _run(of)]
+                filled[:, _run(to)] = self._floats(position, len(packed))[:, _run(of)]
         for n, name in enumerate(names):
             if name in self.packing.alone:
                 filled[:, n] = numbers(self.columns([name]), name)
@@ -101,7 +101,7 @@ class Batch:
             self._split[position] = dict(zip(arrays[position], split, strict=True))
         return self._split[position][name]
 
-    def _floats(self, position: int) -> np.ndarray[Any, Any]:
+    def _floats(self, position: int, width: int) -> np.ndarray[Any, Any]:
         """An array column as (rows, elements). Integers go through float64, as everywhere."""
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -110,7 +110,8 @@ class Batch:
         if pa.types.is_integer(values.type):
             values = values.cast(pa.float64(), safe=False)
         floats = pc.fill_null(values.cast(pa.float32(), safe=False), float("nan"))
-        return floats.to_numpy().reshape(len(self), len(self.packing.arrays[position]))
+        shaped: np.ndarray[Any, Any] = floats.to_numpy().reshape(len(self), width)
+        return shaped
 
 
 def _run(positions: Sequence[int]) -> slice | list[int]:
