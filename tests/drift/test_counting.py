@@ -160,6 +160,19 @@ def test_a_vanished_and_a_retyped_column_are_problems_and_the_others_are_counted
     assert np.array_equal(read.rows, found.rows)
 
 
+def test_columns_of_any_name_are_counted_by_way_of_spark(spark: SparkSession) -> None:
+    names = ["a.b", "c`d", "e", "it's", "f"]
+    table = pa.table({name: [1.5, 2.5, None] for name in names})
+    profile = build_arrow(table, names)
+    rows = [(1.5,) * 5, (2.5,) * 5, (None,) * 5]
+    found = count(spark.createDataFrame(rows, ", ".join(f"`{n.replace('`', '``')}` double" for n in names)), profile)
+    assert not found.problems
+    assert {name: found.of(name).rows.tolist() for name in names} == {
+        name: found.of("e").rows.tolist() for name in names
+    }
+    assert found.of("e").rows.sum() == 3
+
+
 def test_an_empty_night_is_zeros(frame: DataFrame, profile: Profile) -> None:
     assert count(frame.limit(0), profile).rows.sum() == 0
     assert count(frame.select("region"), profile.only(["d"])).problems

@@ -19,7 +19,7 @@ from scorelake.drift.counts import Counts, zero
 from scorelake.drift.kernel import Counter, merge, problems
 from scorelake.drift.parquet import read
 from scorelake.drift.profile import Profile
-from scorelake.tables import quoted
+from scorelake.packing import Batch, Packing
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -66,8 +66,9 @@ def of_frame(frame: DataFrame, profile: Profile, *, weight: str | None = None) -
     wanted = [name for name in profile.columns if name in types and name not in wrong]
     if len(wrong) == len(profile.features):
         return Source(profile, profile, None, wrong)
-    selected = frame.select(*map(quoted, dict.fromkeys([*wanted, *([weight] if weight else [])])))
-    return Source(profile, profile, selected.mapInArrow(_frame_task(profile, weight), _PART), wrong)
+    packing = Packing.of(list(dict.fromkeys([*wanted, *([weight] if weight else [])])), types)
+    task = _frame_task(profile, packing, weight)
+    return Source(profile, profile, frame.select(*packing.columns()).mapInArrow(task, _PART), wrong)
 
 
 def of_files(
@@ -110,13 +111,13 @@ def _merged_parts(source: Source, parts: list[bytes]) -> Counts:
     return zero(source.profile, source.wrong).replaced(merge(source.counted, parts))
 
 
-def _frame_task(profile: Profile, weight: str | None) -> Callable[[Batches], Batches]:
+def _frame_task(profile: Profile, packing: Packing, weight: str | None) -> Callable[[Batches], Batches]:
     def task(batches: Batches) -> Batches:
         from pyspark import TaskContext
 
         counter = Counter(profile, weight=weight)
         for batch in _large(batches):
-            counter.add(batch)
+            counter.add(Batch(batch, packing).columns(packing.names))
         context = TaskContext.get()
         yield _part(context.partitionId() if context else 0, counter)
 

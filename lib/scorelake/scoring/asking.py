@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from scorelake.packing import Batch
     from scorelake.scoring.members import Member
-    from scorelake.scoring.packing import Batch
 
 T = TypeVar("T")
 

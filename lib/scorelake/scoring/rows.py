@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from scorelake.scoring.packing import Batch, Packing
+from scorelake.packing import Batch, Packing
 from scorelake.tables import quoted
 
 if TYPE_CHECKING:

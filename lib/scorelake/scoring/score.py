@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame
 
-    from scorelake.scoring.packing import Batch
+    from scorelake.packing import Batch
     from scorelake.scoring.rows import Rows
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from scorelake.matrix import matrix
-from scorelake.scoring.packing import Batch, Packing
+from scorelake.packing import Batch, Packing
 from scorelake.scoring.rows import FrameRows
 
 if TYPE_CHECKING:
