@@ -147,3 +147,20 @@ def test_a_name_that_sql_or_a_path_could_misread_is_refused(name: str) -> None:
 
 def test_any_text_can_be_one_identifier() -> None:
     assert quoted("a`b.c") == "`a``b.c`"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"columns": ["day DATE", "moon STRING"]}, "a calendar does not say moon"),
+        ({"columns": ["day DATE", "week STRING"]}, "a calendar does not say week; it says day DATE"),
+        ({"keys": []}, "those of a calendar are"),
+        ({"calendar": {"weekend": ["someday"]}}, "monday"),
+        ({"transform": "days:all_days", "reads": ["silver.x"]}, "neither transform nor label"),
+    ],
+)
+def test_a_calendar_says_what_it_knows_of_days(changes: dict[str, Any], message: str) -> None:
+    sound = {"name": "gold.days", "description": "d", "columns": ["day DATE"], "keys": ["day"], "calendar": {}}
+    assert Gold.model_validate(sound).calendar is not None
+    with pytest.raises(ValidationError, match=message):
+        Gold.model_validate({**sound, **changes})

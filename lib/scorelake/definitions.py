@@ -81,6 +81,8 @@ def read_definitions(conf_dir: Path) -> tuple[Definitions, list[Finding]]:
             sql_path = path.with_suffix(".sql")
             if sql_path.exists():
                 sql[name] = sql_path.read_text(encoding="utf-8")
+            elif (calendar := getattr(tables[name], "calendar", None)) is not None:
+                sql[name] = calendar.query(tuple(tables[name].column_names))
             findings.extend(_sql_or_transform(tables[name], sql_path, documents[name]))
         findings.extend(_orphans(conf_dir / "tables" / layer))
     findings.extend(_unknown_layers(conf_dir / "tables"))
@@ -131,10 +133,13 @@ def _yaml_files(folder: Path, findings: list[Finding]) -> Iterator[Path]:
 
 def _sql_or_transform(table: AnyContract, sql_path: Path, document: Document) -> Iterable[Finding]:
     has_sql = sql_path.exists()
+    is_calendar = isinstance(table, Gold) and table.calendar is not None
     if isinstance(table, Bronze):
         if has_sql:
             yield Finding(str(sql_path), 0, "a bronze table has a source instead of SQL")
-    elif has_sql == (table.transform is not None):
+    elif has_sql and is_calendar:
+        yield Finding(str(sql_path), 0, f"{table.name} is a calendar, which has no SQL of its own")
+    elif not is_calendar and has_sql == (table.transform is not None):
         problem = "both SQL and transform" if has_sql else f"neither {sql_path.name} beside it nor transform"
         yield Finding(str(document.path), 0, f"{table.name} has {problem}")
 

@@ -83,6 +83,14 @@ columns: ['total DECIMAL(20,2)', sales BIGINT, newest TIMESTAMP, buyer STRING]
 personal: [buyer]
 """
 GOLD_SQL = "SELECT sum(amount) AS total, count(*) AS sales, max(at) AS newest, max(buyer) AS buyer FROM silver.sales"
+CALENDAR = """
+description: Days.
+keys: [day]
+columns:
+  [day DATE, year INT, quarter INT, month INT, week INT, weekday INT, is_weekend BOOLEAN, is_holiday BOOLEAN,
+   holiday STRING]
+calendar: {weekend: [friday, saturday], ahead: 2, holidays: {2024-05-12: "Mother's Day", 2024-12-25: Christmas Day}}
+"""
 GOLD_TESTS = """
 tests:
   - name: a sale that becomes known later does not count yet
@@ -341,6 +349,20 @@ def test_gold_is_built_of_what_was_accepted(place: Place, built: runs.Outcome) -
     build_gold.run(place.spark, place.settings, RunDates.single(DAYS.first))
     assert place.lake.read("gold.totals").select("sales").first()[0] == 8
     assert load_definitions(place.conf).gold["gold.totals"].personal == ("buyer",)
+
+
+def test_a_calendar_is_a_gold_table_without_sql(place: Place) -> None:
+    place.write("tables/gold/days.yaml", CALENDAR)
+    assert checks.quick(place.conf)[1] == []
+    nights = RunDates(date(2024, 5, 10), date(2024, 5, 11))
+    build_gold.run(place.spark, place.settings, nights, frozenset({"gold.days"}))
+    (place.conf / "tables/gold/days.yaml").unlink()
+    rows = place.lake.read_slices("gold.days", [nights.last]).drop("run_date", "available_at").orderBy("day").collect()
+    assert list(map(tuple, rows)) == [
+        (date(2024, 5, 11), 2024, 2, 5, 19, 6, True, False, None),
+        (date(2024, 5, 12), 2024, 2, 5, 19, 7, False, True, "Mother's Day"),
+        (date(2024, 5, 13), 2024, 2, 5, 20, 1, False, False, None),
+    ]
 
 
 def test_slices_are_held_against_a_frozen_profile_before_they_are_written(place: Place, built: runs.Outcome) -> None:

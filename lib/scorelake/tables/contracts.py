@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 
 from scorelake.dates import Duration
 from scorelake.strict_yaml import Definition
+from scorelake.tables import calendars
+from scorelake.tables.calendars import Calendar
 from scorelake.tables.columns import RESERVED, UNSTORABLE, ColumnDDL, is_number
 from scorelake.tables.judging import Expectation, Freshness, ProfileCheck, Share, Volume
 from scorelake.tables.sources import AnySource
@@ -218,6 +220,21 @@ class Gold(Versioned):
 
     reads_self: bool = Field(default=False, description="Reads its own earlier slices; ranges run in date order.")
     label: Label | None = None
+    calendar: Calendar | None = Field(default=None, description="A table of days, instead of SQL.")
+
+    @model_validator(mode="after")
+    def _calendar_columns(self) -> Gold:
+        if self.calendar is None:
+            return self
+        if self.transform is not None or self.label is not None:
+            raise ValueError("a calendar has neither transform nor label")
+        odd = [c.name for c in self.columns if calendars.COLUMNS.get(c.name) != c.type]
+        if odd:
+            known = ", ".join(f"{name} {kind.upper()}" for name, kind in calendars.COLUMNS.items())
+            raise ValueError(f"columns: a calendar does not say {', '.join(odd)}; it says {known}")
+        if self.keys != (calendars.DAY,):
+            raise ValueError(f"keys: those of a calendar are [{calendars.DAY}]")
+        return self
 
     @model_validator(mode="after")
     def _label_column(self) -> Gold:
