@@ -39,7 +39,7 @@ def test_tables_of_the_readme_load(tmp_path: Path) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
     found = load_definitions(tmp_path / "conf")
-    assert set(found.tables) == {"bronze.payments", "silver.payments"}
+    assert set(found.tables) == {"bronze.payments", "silver.payments", "gold.calendar"}
 
 
 def test_the_readmes_files_are_read_strictly(tmp_path: Path) -> None:
