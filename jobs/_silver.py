@@ -17,6 +17,7 @@ from scorelake.runs import Outcome
 from scorelake.stores import ops, reports
 from scorelake.stores.lake import columns_of
 from scorelake.stores.marks import Mark
+from scorelake.stores.staging import staging
 from scorelake.tables import Silver
 from scorelake.transform import figures, python, silver
 
@@ -59,7 +60,7 @@ def build(lake: Lake, definitions: Definitions, settings: Settings, node: Node, 
     subject, own_rules = Subject.of(contract), implied(found)
     judge = gate.prepare(found.frame, subject, contract.expectations, own_rules, days, kept=found.columns)
 
-    with lake.staging() as stage:
+    with staging(lake) as stage:
         staged = judge.staged(found.frame, stage)
         verdicts = judge.verdicts(staged, due=days, earlier=_earlier(lake, definitions, contract, days[-1]))
         if contract.profile is not None:

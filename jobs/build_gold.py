@@ -29,6 +29,7 @@ from scorelake.settings import Settings
 from scorelake.stores import ops
 from scorelake.stores.lake import Lake, columns_of, slices
 from scorelake.stores.marks import Mark
+from scorelake.stores.staging import staging
 from scorelake.transform import gold, python
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def _build(lake: Lake, definitions: Definitions, settings: Settings, node: Node,
         judged = [gold.label_slice(day, contract.label) for day in cutoffs] if contract.label is not None else [*dates]
         if not contract.expectations or not judged:
             return _write(lake, contract, rows, mark)
-        with lake.staging() as stage:  # judged and written from one evaluation
+        with staging(lake) as stage:  # judged and written from one evaluation
             return _judged(lake, settings, contract, stage(rows), sorted(set(judged)), mark, stage)
 
 

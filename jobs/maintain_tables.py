@@ -6,8 +6,9 @@ Writes  the same tables, compacted; no row and no slice changes
     ./spark-submit.sh maintain_tables --env local
     ./spark-submit.sh maintain_tables --env local --only silver.transactions --keep-days 30
 
-Versions younger than --keep-days stay readable, and so does every version that the manifest of a live model names:
-one with an alias, or the champion that a rollback returns to. Safe to repeat and to interrupt.
+What killed steps had staged (rows on their way, personal ones too) goes as well. Versions younger than --keep-days
+stay readable, and so does every version that the manifest of a live model names: one with an alias, or the champion
+that a rollback returns to. Safe to repeat and to interrupt.
 """
 
 from __future__ import annotations
@@ -21,9 +22,12 @@ from scorelake import cli, runs
 from scorelake.cli import ALL, Names
 from scorelake.definitions import load_definitions
 from scorelake.errors import UsageError
+from scorelake.feature_store import definitions as feature_definitions
+from scorelake.feature_store import histories
 from scorelake.nightly import graph
 from scorelake.runs import Outcome
 from scorelake.settings import Settings
+from scorelake.stores import staging
 from scorelake.stores.lake import Lake
 
 if TYPE_CHECKING:
@@ -33,6 +37,8 @@ OPTIONS = {
     "--keep-days": {"type": "int", "default": 30, "help": "versions younger than this stay (default 30, least 7)"}
 }
 DATES = False
+_LONGEST_STEP = timedelta(days=2)
+"""What was staged and not written to for so long belongs to no running step."""
 _MONTH = timedelta(days=30)
 
 
@@ -41,14 +47,18 @@ def run(spark: SparkSession, settings: Settings, only: Names = ALL, *, keep_days
         raise UsageError(f"--keep-days {keep_days}: a running job may still read files of the last 7 days")
     lake = Lake(spark, settings.lake)
     definitions = load_definitions(settings.conf_dir)
-    tables = [table for table in graph.tables_written(definitions) if lake.owns(table)]
+    repo = feature_definitions.load(settings.feature_repo, settings.conf_dir)
+    kept = [histories.table(view) for view in repo.views.values() if histories.is_kept(view)]
+    tables = [table for table in (*graph.tables_written(definitions), *kept) if lake.owns(table)]
     # Asked first: without the registry nobody knows what must stay, and nothing is removed.
     needed = _manifests.named_by_live_models(lake, _registry.connect(settings), definitions.models)
 
     keep = timedelta(days=keep_days)
-    return Outcome(
-        notes=tuple(maintain(lake, table, keep, needed.get(table, ())) for table in cli.chosen(tables, only))
-    )
+    notes = [maintain(lake, table, keep, needed.get(table, ())) for table in cli.chosen(tables, only)]
+    left = staging.clear(lake, runs.wall_clock() - _LONGEST_STEP)
+    if left:
+        notes.append(f"removed what {left} killed steps had staged")
+    return Outcome(notes=tuple(notes))
 
 
 def maintain(lake: Lake, table: str, keep: timedelta, needed: Collection[int]) -> str:

@@ -43,6 +43,7 @@ from scorelake.stores import ops
 from scorelake.stores.lake import Lake
 from scorelake.stores.marks import Mark
 from scorelake.stores.model_registry import CHAMPION
+from scorelake.stores.staging import staging
 from scorelake.tables import SLICE_COLUMN
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def _score(scene: Scene, model: Pinned, role: str, dates: list[date]) -> Outcome
     digest = scene.repo.definition_hash(spec.feature_service)
     casts, notes = _roles.cast(model, role, rows, spec.scoring, scene.registry, scene.folder, digest)
 
-    with scene.lake.staging() as stage:
+    with staging(scene.lake) as stage:
         counting = Observed(model.features, partial(nulls.Nulls, model.features))
         members = [cast.member for cast in casts]
         observers = {_score_tables.NULLS: counting} if spec.scoring.limits.are_set else {}

@@ -15,6 +15,7 @@ import pytest
 from jobs import maintain_tables
 from scorelake import runs
 from scorelake.settings import LakeSettings
+from scorelake.stores import staging
 from scorelake.stores.lake import Lake
 from scorelake.stores.marks import Mark
 from scorelake.tables import Column
@@ -86,3 +87,20 @@ def test_the_reach_of_a_vacuum_leaves_room_until_the_next_one() -> None:
     assert maintain_tables.keep_of(keep, [now - timedelta(days=1)]) == timedelta(days=60)
     assert maintain_tables.keep_of(keep, [now, now - timedelta(days=100)]) == timedelta(days=150)
     assert maintain_tables.keep_of(timedelta(days=400), [now - timedelta(days=100)]) == timedelta(days=400)
+
+
+def test_what_killed_steps_had_staged_is_removed_once_nobody_can_be_at_it(lakes: tuple[Lake, Lake]) -> None:
+    lake, _ = lakes
+    rows = lake.spark.range(3)
+    with staging.staging(lake) as stage:
+        assert stage(rows).count() == 3
+        [running] = (Path(lake.settings.root) / "_staging").iterdir()
+        killed = running.with_name("killed")
+        shutil.copytree(running, killed)
+        for path in (*killed.rglob("*"), killed):
+            os.utime(path, (time.time() - 3 * 86400,) * 2)
+        assert staging.clear(lake, runs.wall_clock() - timedelta(days=2)) == 1
+        assert not killed.exists()
+        assert stage(rows).count() == 3
+    assert not running.exists()
+    assert staging.clear(lake, runs.wall_clock()) == 0

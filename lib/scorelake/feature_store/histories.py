@@ -59,8 +59,8 @@ def refresh(lake: Lake, view: FeatureView, *, run_id: str, conf_dir: str | None 
         return None
     engine = engine_view(selection, lambda name: lake.read(name, version=mark.inputs[name]), conf_dir=conf_dir)
     rows = intervals(dataclasses.replace(engine, prefix=""))
-    lake.create(_table(view), columns_of(rows), partitioned_by=[], comment=f"When each row answers for {view.name}.")
-    return lake.replace(rows, _table(view), mark).rows
+    lake.create(table(view), columns_of(rows), partitioned_by=[], comment=f"When each row answers for {view.name}.")
+    return lake.replace(rows, table(view), mark).rows
 
 
 def reader(lake: Lake, conf_dir: str | None = None) -> Stored:
@@ -72,21 +72,22 @@ def reader(lake: Lake, conf_dir: str | None = None) -> Stored:
         whole = _whole(selection.view)
         mark = Mark("", STEP, (), _hash(whole, conf_dir), lake.versions([str(table_of(whole))]))
         version = _version(lake, whole, mark)
-        return None if version is None else lake.read(_table(selection.view), version=version)
+        return None if version is None else lake.read(table(selection.view), version=version)
 
     return stored
 
 
 def _version(lake: Lake, selection: Selection, wanted: Mark) -> int | None:
     """The version of the interval table that was made as `wanted` says; None when its last one was not."""
-    last = next(iter(lake.commits(_table(selection.view))), None)
+    last = next(iter(lake.commits(table(selection.view))), None)
     if last is None or last.mark.step != STEP:
         return None
     is_current = dict(last.mark.inputs) == dict(wanted.inputs) and last.mark.definition_hash == wanted.definition_hash
     return last.version if is_current else None
 
 
-def _table(view: FeatureView) -> str:
+def table(view: FeatureView) -> str:
+    """The name of a view's interval table."""
     return f"{LAYER}.{view.name}"
 
 

@@ -6,14 +6,11 @@ them without a metastore) or as `<catalog>.<layer>.<table>`.
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import threading
 import time
-import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
@@ -43,8 +40,6 @@ PROPERTIES: Mapping[str, str] = {
 }
 _CONFLICTS = ("Concurrent", "ProtocolChangedException", "MetadataChangedException", "CommitFailedException")
 _ATTEMPTS = 6
-STAGED: Mapping[str, str] = {"compression": "lz4_raw", "parquet.enable.dictionary": "false"}
-"""How rows are staged that are read once or twice and then go: quick to write rather than small."""
 _HALF_MADE = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"
 _PAUSES = (0.2, 0.4, 0.8, 1.6, 3.2)
 """Seconds that another process is given for the first commit of a table that it has begun to make."""
@@ -315,38 +310,6 @@ class Lake:
             self.spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES ('{setting}' = '{value}', {log})")
         self.spark.sql(f"VACUUM {table} RETAIN {days * 24} HOURS")
 
-    # -------------------------------------------------------------- staging
-
-    @contextmanager
-    def staging(self) -> Iterator[Callable[[DataFrame], DataFrame]]:
-        """A function that materialises a frame, so that it is evaluated once; what it wrote goes at the end.
-
-        Written to storage instead of cached, since a lost cached block would be evaluated again.
-        """
-        place = uuid.uuid4().hex
-        numbers = itertools.count()
-        layer = f"{quoted(self.settings.catalog)}.staging" if self.settings.catalog else ""
-        staged: list[str] = []
-
-        def stage(frame: DataFrame) -> DataFrame:
-            if layer:
-                self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {layer}")
-                staged.append(f"{layer}.staged_{place}_{next(numbers)}")
-                frame.write.format("delta").saveAsTable(staged[-1])
-                return self.spark.read.table(staged[-1])
-            staged.append(f"{self.settings.root.rstrip('/')}/_staging/{place}/{next(numbers)}")
-            frame.write.options(**STAGED).parquet(staged[-1])
-            return self.spark.read.schema(frame.schema).parquet(staged[-1])
-
-        try:
-            yield stage
-        finally:
-            if layer:
-                for table in staged:
-                    self.spark.sql(f"DROP TABLE IF EXISTS {table}")
-            elif staged:
-                _delete_folder(f"{self.settings.root.rstrip('/')}/_staging/{place}")
-
     # -------------------------------------------------------------- marks
 
     def commits(self, name: str) -> list[Commit]:
@@ -459,13 +422,6 @@ def _read_from(mark: Mark, places: Mapping[str, str], *, written_in: str) -> Mar
         if mark.read_from.get(table, written_in) == places[table]
     }
     return replace(mark, inputs=same)
-
-
-def _delete_folder(place: str) -> None:
-    from pyarrow import fs
-
-    filesystem, path = fs.FileSystem.from_uri(place) if "://" in place else (fs.LocalFileSystem(), place)
-    filesystem.delete_dir(path)
 
 
 def _require_same_columns(name: str, found: StructType, expected: StructType) -> None:
