@@ -23,7 +23,7 @@ from scorelake.quality import gate
 from scorelake.quality.catalogue import built, load
 from scorelake.quality.rules import implied
 from scorelake.quality.verdicts import Verdict
-from scorelake.stores.lake import STAGED
+from scorelake.stores.staging import STAGED
 from scorelake.tables import Bronze, Expectation, Silver
 from scorelake.transform import silver
 from tests.benchmarks import harness
