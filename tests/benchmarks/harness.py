@@ -13,14 +13,18 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
+
+from scorelake.nightly.usage import of_tree
+
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -59,40 +63,16 @@ class Report:
 
 def cpu_seconds() -> float:
     """User and system time of this process, all that descend from it and all of these that have ended."""
-    return sum(sum(map(int, fields[11:15])) for fields in _process_tree().values()) / _TICKS
+    return of_tree()[0]
 
 
 def memory_bytes() -> int:
     """Memory of this process and all that descend from it; a page that several share counts once."""
     total = 0
-    for process in _process_tree():
-        try:
-            lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue
-        total += sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))
+    for process in (psutil.Process(), *psutil.Process().children(recursive=True)):
+        with suppress(psutil.Error):  # it has ended meanwhile
+            total += process.memory_full_info().pss
     return total
-
-
-def _process_tree() -> dict[int, list[str]]:
-    """This process and all that descend from it, with the fields of /proc/PID/stat from the third on."""
-    children: dict[int, list[int]] = {}
-    found: dict[int, list[str]] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                fields = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            children.setdefault(int(fields[1]), []).append(int(folder.name))
-            found[int(folder.name)] = fields
-    tree, waiting = {}, [os.getpid()]
-    while waiting:
-        process = waiting.pop()
-        if process in found:
-            tree[process] = found[process]
-        waiting += children.get(process, [])
-    return tree
 
 
 def measure(
