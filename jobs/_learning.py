@@ -26,20 +26,21 @@ def rows_and_learner(
     """
     dtype = train.matrix_type(spec)
     found = collect.extent(rows, features, task=spec.task, keys=keys, dtype=dtype)
-    is_large, engine = found.bytes > limits.local_matrix_bytes, spec.algorithm.engine
-    if engine == "local" or (engine == "auto" and not (is_large and spec.algorithm.name == "xgboost")):
-        limit = limits.local_matrix_bytes
-        data = collect.collect(
-            rows, found, task=spec.task, keys=keys, limit_bytes=limit, dtype=dtype, files=files_of(rows)
-        )
-        return data, train.learn, ()
-    notes = [f"{spec.name}: trained by Spark on {sum(found.rows.values()) - found.rows['test']:,} rows"]
+    limit, engine = limits.local_matrix_bytes, spec.algorithm.engine
+    is_large = found.bytes > limit
+    is_local = engine == "local" or (engine == "auto" and not (is_large and spec.algorithm.name == "xgboost"))
+    learner: Learner = train.learn
+    notes: list[str] = []
     few = rows
-    if is_large:
-        few = collect.sample(rows, found, keys=keys, limit_bytes=limits.local_matrix_bytes)
+    if not is_local:
+        learner = distributed.learner(rows, workers=limits.training_workers)
+        notes.append(f"{spec.name}: trained by Spark on {sum(found.rows.values()) - found.rows['test']:,} rows")
+    if is_large and not is_local:
+        few = collect.sample(rows, found, keys=keys, limit_bytes=limit)
         kept = collect.extent(few, features, task=spec.task, keys=keys, dtype=dtype)
         shown = ", ".join(f"{part} {kept.rows[part]:,} of {found.rows[part]:,}" for part in kept.rows)
         notes.append(f"{spec.name}: judged on a sample that this process can hold: {shown}")
         found = kept
-    data = collect.collect(few, found, task=spec.task, keys=keys, limit_bytes=limits.local_matrix_bytes, dtype=dtype)
-    return data, distributed.learner(rows, workers=limits.training_workers), tuple(notes)
+    files = files_of(rows) if few is rows else ()
+    data = collect.collect(few, found, task=spec.task, keys=keys, limit_bytes=limit, dtype=dtype, files=files)
+    return data, learner, tuple(notes)

@@ -89,7 +89,13 @@ def _answer(member: Member, batch: Batch) -> Answer:
     import numpy as np
 
     model = loaded(member.package)
-    answers, infinite = _predicted(model, batch, member.package.features)
+    matrix = _finite_matrix(model, batch, member.package.features)
+    has_reasons = bool(member.reasons) and model.contributions is not None
+    rows: pa.RecordBatch | None = None
+    infinite: np.ndarray[Any, Any] | None = None
+    if matrix is None or has_reasons:
+        rows, infinite = without_infinite(batch.columns(member.package.features))
+    answers = model.predict(rows) if matrix is None or model.of_matrix is None else model.of_matrix(matrix)
     best = None
     probabilities = None
     if member.classes:
@@ -101,26 +107,21 @@ def _answer(member: Member, batch: Batch) -> Answer:
     found = np.where(np.isfinite(found), found, np.nan)
     if infinite is not None:
         found[infinite] = np.nan
-    if not member.reasons or model.contributions is None:
+    if not has_reasons:
         return Answer(found, probabilities)
-    rows, _ = without_infinite(batch.columns(member.package.features))
     top, contributions = _top(model, rows, member.reasons, best)
     return Answer(found, probabilities, top, contributions)
 
 
-def _predicted(
-    model: Loaded, batch: Batch, features: Sequence[str]
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any] | None]:
-    """The model's answers, and which rows had an infinite number if any had."""
+def _finite_matrix(model: Loaded, batch: Batch, features: Sequence[str]) -> np.ndarray[Any, Any] | None:
+    """The batch as the matrix that the model takes; None where it takes none, or a number may be infinite."""
     import numpy as np
 
-    if model.of_matrix is not None:
-        matrix = batch.matrix(features)
-        # A double beyond float32 looks infinite here: the columns tell them apart.
-        if not np.isinf(matrix).any():
-            return model.of_matrix(matrix), None
-    rows, infinite = without_infinite(batch.columns(features))
-    return model.predict(rows), infinite
+    if model.of_matrix is None:
+        return None
+    matrix = batch.matrix(features)
+    # A double beyond float32 looks infinite here: the columns tell them apart.
+    return None if np.isinf(matrix).any() else matrix
 
 
 def one_number(answers: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
