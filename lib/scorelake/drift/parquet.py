@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from scorelake.drift import physical
 from scorelake.drift.profile import Profile
+from scorelake.places import parquet_file
 
 if TYPE_CHECKING:
-    from pyarrow.parquet import ParquetFile
+    pass
 
 _BATCH_ROWS = 65_536
 
@@ -29,27 +30,13 @@ def read(
     segments = [family.column for family in profile.families if family.column not in kinds]
     whole_files = len(files) >= parts
     for path in files[part::parts] if whole_files else files:
-        with _open(path, texts) as file:
+        with parquet_file(path, texts) as file:
             groups = range(file.num_row_groups) if whole_files else range(part, file.num_row_groups, parts)
             present = [name for name in (*kinds, *segments) if name in file.schema_arrow.names]
             if len(groups) == 0:
                 continue
             for batch in file.iter_batches(_BATCH_ROWS, list(groups), present, use_threads=False):
                 yield _as_declared(batch, kinds)
-
-
-def _open(path: str, texts: list[str]) -> ParquetFile:
-    """Texts keep the dictionary they are stored with: counting looks at each distinct text once."""
-    from pyarrow.fs import FileSystem, LocalFileSystem
-    from pyarrow.parquet import ParquetFile, read_metadata
-
-    is_uri = "://" in path or path.startswith("file:")
-    system, inner = FileSystem.from_uri(path) if is_uri else (LocalFileSystem(), path)
-    metadata = read_metadata(inner, filesystem=system)
-    present = set(metadata.schema.names)
-    return ParquetFile(
-        system.open_input_file(inner), metadata=metadata, read_dictionary=[text for text in texts if text in present]
-    )
 
 
 def _as_declared(batch: pa.RecordBatch, kinds: dict[str, pa.DataType]) -> pa.RecordBatch:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from scorelake.packing import Batch, Packing
+from scorelake.places import parquet_file
 from scorelake.tables import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyarrow.parquet import ParquetFile
     from pyspark.sql import DataFrame, SparkSession
 
     Batches = Iterable[pa.RecordBatch]
@@ -146,10 +146,13 @@ def _read(
 
     Whole files where that is even enough; otherwise the row groups of all files are dealt out in turn.
     """
+    import pyarrow as pa
+
     are_whole = len(files) % parts == 0 or len(files) >= _MANY * parts
+    texts = [name for name, kind in kinds.items() if pa.types.is_string(kind)]
     dealt = 0
     for file in files[part::parts] if are_whole else files:
-        with _open(file.path, kinds) as parquet:
+        with parquet_file(file.path, texts) as parquet:
             groups = [n for n in range(parquet.num_row_groups) if are_whole or (dealt + n) % parts == part]
             dealt += parquet.num_row_groups
             if not groups:
@@ -158,18 +161,6 @@ def _read(
             size = rows or batch_rows(len(kinds))
             for batch in parquet.iter_batches(size, groups, present, use_threads=False):
                 yield _declared(batch, kinds, file.constants)
-
-
-def _open(path: str, kinds: Mapping[str, pa.DataType]) -> ParquetFile:
-    """Texts keep the dictionary they are stored with: a model looks at each distinct one once."""
-    import pyarrow as pa
-    from pyarrow.fs import FileSystem, LocalFileSystem
-    from pyarrow.parquet import ParquetFile, read_metadata
-
-    system, inner = FileSystem.from_uri(path) if "://" in path else (LocalFileSystem(), path)
-    metadata = read_metadata(inner, filesystem=system)
-    texts = [name for name, kind in kinds.items() if pa.types.is_string(kind) and name in metadata.schema.names]
-    return ParquetFile(system.open_input_file(inner), metadata=metadata, read_dictionary=texts)
 
 
 def _declared(batch: pa.RecordBatch, kinds: Mapping[str, pa.DataType], constants: Mapping[str, Any]) -> pa.RecordBatch:

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 from scorelake.errors import ContractBroken, MissingInput
 from scorelake.stores import delta_log
 from scorelake.stores.marks import Commit, Mark
-from scorelake.tables import SLICE_COLUMN, Column, Contract, quoted
+from scorelake.tables import SLICE_COLUMN, Column, Contract, literal, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column as ColumnOfFrame
@@ -109,7 +109,7 @@ class Lake:
     def _attach(self, name: str) -> None:
         with _ATTACHING:
             self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {name.partition('.')[0]}")
-            self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION {_literal(self.location(name))}")
+            self.spark.sql(f"CREATE TABLE IF NOT EXISTS {name} USING delta LOCATION {literal(self.location(name))}")
 
     # -------------------------------------------------------------- reading
 
@@ -164,7 +164,7 @@ class Lake:
             return
         ddl = ",\n  ".join(column.ddl for column in columns)
         properties = ", ".join(f"'{key}' = '{value}'" for key, value in PROPERTIES.items())
-        place = "" if self.settings.catalog else f"LOCATION {_literal(self.location(name))}"
+        place = "" if self.settings.catalog else f"LOCATION {literal(self.location(name))}"
         partitions = f"PARTITIONED BY ({', '.join(map(quoted, partitioned_by))})" if partitioned_by else ""
         layer = self.identifier(name).rsplit(".", 1)[0]
         self.spark.sql(f"CREATE SCHEMA IF NOT EXISTS {layer}")
@@ -173,7 +173,7 @@ class Lake:
                 name,
                 f"CREATE TABLE IF NOT EXISTS {self.identifier(name)} (\n  {ddl}\n) USING delta\n"
                 f"{partitions} {place}\n"
-                f"COMMENT {_literal(comment)} TBLPROPERTIES ({properties})",
+                f"COMMENT {literal(comment)} TBLPROPERTIES ({properties})",
             )
 
     def widen(self, name: str, columns: Iterable[Column]) -> None:
@@ -442,7 +442,3 @@ def _checked(name: str) -> str:
     if _TABLE.fullmatch(name) is None:
         raise ContractBroken(f"table name {name!r}: expected <layer>.<table> of lower-case letters, digits and _")
     return name
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -6,6 +6,8 @@ import os
 import uuid
 from pathlib import Path
 
+from scorelake.places import opened
+
 
 def write(root: str, name: str, html: str) -> str:
     """Put the page at `<root>/<name>` and return its address. A reader never sees half of a local page."""
@@ -16,9 +18,7 @@ def write(root: str, name: str, html: str) -> str:
         scratch.write_text(html, encoding="utf-8")
         os.replace(scratch, path)
         return str(path)
-    from pyarrow import fs
-
-    filesystem, base = fs.FileSystem.from_uri(root)
+    filesystem, base = opened(root)
     with filesystem.open_output_stream(f"{base.rstrip('/')}/{name}") as stream:
         stream.write(html.encode("utf-8"))
     return f"{root.rstrip('/')}/{name}"
@@ -26,9 +26,7 @@ def write(root: str, name: str, html: str) -> str:
 
 def read(root: str, name: str) -> str | None:
     """The text at `<root>/<name>`; None when there is none."""
-    from pyarrow import fs
-
-    filesystem, base = fs.FileSystem.from_uri(root) if "://" in root else (fs.LocalFileSystem(), root)
+    filesystem, base = opened(root)
     try:
         with filesystem.open_input_stream(f"{base.rstrip('/')}/{name}") as stream:
             return bytes(stream.read()).decode("utf-8")

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from scorelake.places import opened
 from scorelake.tables import quoted
 
 if TYPE_CHECKING:
-    from pyarrow import fs
     from pyspark.sql import DataFrame
 
     from scorelake.stores.lake import Lake
@@ -74,7 +74,7 @@ def _staged(lake: Lake) -> Iterator[tuple[str, datetime]]:
                 table = f"{catalog}.staging.{quoted(row['tableName'])}"
                 yield table, lake.spark.sql(f"DESCRIBE DETAIL {table}").collect()[0]["lastModified"]
         return
-    filesystem, folder = _open(_folder(lake))
+    filesystem, folder = opened(_folder(lake))
     for place in filesystem.get_file_info(fs.FileSelector(folder, allow_not_found=True)):
         within = filesystem.get_file_info(fs.FileSelector(place.path, recursive=True))
         # Object stores keep no time of a folder, and a folder may be empty.
@@ -87,12 +87,6 @@ def _folder(lake: Lake) -> str:
     return f"{lake.settings.root.rstrip('/')}/_staging"
 
 
-def _open(place: str) -> tuple[fs.FileSystem, str]:
-    from pyarrow import fs
-
-    return fs.FileSystem.from_uri(place) if "://" in place else (fs.LocalFileSystem(), place)
-
-
 def _delete(place: str) -> None:
-    filesystem, path = _open(place)
+    filesystem, path = opened(place)
     filesystem.delete_dir(path)

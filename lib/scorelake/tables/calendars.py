@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from scorelake.strict_yaml import Definition
+from scorelake.tables.columns import literal
 
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 WEEKDAYS: tuple[Weekday, ...] = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
@@ -39,7 +40,7 @@ class Calendar(Definition):
     def query(self, columns: tuple[str, ...]) -> str:
         """The SQL of a table with these of COLUMNS."""
         ends = ", ".join(str(WEEKDAYS.index(name) + 1) for name in self.weekend)
-        names = "".join(f" WHEN DATE'{day}' THEN {_literal(name)}" for day, name in sorted(self.holidays.items()))
+        names = "".join(f" WHEN DATE'{day}' THEN {literal(name)}" for day, name in sorted(self.holidays.items()))
         days = ", ".join(f"DATE'{day}'" for day in sorted(self.holidays))
         meaning = {
             DAY: "day",
@@ -55,7 +56,3 @@ class Calendar(Definition):
         shown = ",\n  ".join(f"{meaning[name]} AS {name}" for name in columns)
         last = f"date_add(:run_date, {self.ahead})"
         return f"SELECT\n  {shown}\nFROM (SELECT explode(sequence(:run_date, {last}, INTERVAL 1 DAY)) AS day)"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"

@@ -37,8 +37,12 @@ class Column(Definition):
 
     @property
     def ddl(self) -> str:
-        comment = self.comment.replace("\\", "\\\\").replace("'", "\\'")
-        return f"{quoted(self.name)} {self.type}" + (f" COMMENT '{comment}'" if comment else "")
+        return f"{quoted(self.name)} {self.type}" + (f" COMMENT {literal(self.comment)}" if self.comment else "")
+
+
+def literal(text: str) -> str:
+    """`text` as a string in SQL."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def quoted(name: str) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from scorelake.errors import ContractBroken, ScorelakeError, UnfitTrainingSet
 from scorelake.models import Task
+from scorelake.places import opened
 from scorelake.tables import quoted
 from scorelake.training.dataset import Dataset, Feature
 from scorelake.training.filling import Filling
@@ -178,7 +179,6 @@ def _from_files(
     reader holds of every open column (pages, dictionaries) is more than the matrix itself.
     """
     import pyarrow as pa
-    from pyarrow.fs import FileSystem, LocalFileSystem
     from pyarrow.parquet import ParquetFile
 
     def read(file: ParquetFile, group: int, columns: Sequence[str]) -> pa.RecordBatch:
@@ -188,8 +188,7 @@ def _from_files(
 
     few = [features[first : first + _COLUMNS_AT_ONCE] for first in range(0, len(features), _COLUMNS_AT_ONCE)]
     for path in files:
-        is_uri = "://" in path or path.startswith("file:")
-        system, inner = FileSystem.from_uri(path) if is_uri else (LocalFileSystem(), path)
+        system, inner = opened(path)
         with ParquetFile(inner, filesystem=system) as file:
             for group in range(file.num_row_groups):
                 if file.metadata.row_group(group).num_rows:

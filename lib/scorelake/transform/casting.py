@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scorelake.tables import literal
+
 _DAY = r"(?!0000)[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}"
 _ZONE = r"(Z|UTC|GMT|[+-][0-9]{1,2}(:?[0-9]{2}){0,2}|[A-Za-z]+(/[A-Za-z0-9_+-]+)+)"
 _TIME = r"[0-9]{1,2}:[0-9]{1,2}(:[0-9]{1,2}([.][0-9]{1,9})?)?"
@@ -69,7 +71,7 @@ def _from_json(value: str, target: str) -> str:
 
     Only a struct can say that it was read in parts, so the value becomes the field of one.
     """
-    schema, options = _quote(f"value {target}, misfit string"), "map('columnNameOfCorruptRecord', 'misfit')"
+    schema, options = literal(f"value {target}, misfit string"), "map('columnNameOfCorruptRecord', 'misfit')"
     parsed = f"from_json(concat('{{\"value\":', {value}, '}}'), {schema}, {options})"
     return f"CASE WHEN {parsed}.misfit IS NULL THEN {parsed}.value END"
 
@@ -79,15 +81,11 @@ def _instant(value: str, time_zone: str | None) -> str:
     utc = f"TRY_CAST({value} AS TIMESTAMP)"
     if time_zone is None:
         return utc
-    zone = _quote(time_zone)
+    zone = literal(time_zone)
     shifted = f"to_utc_timestamp({utc}, {zone})"
     existed = f"from_utc_timestamp({shifted}, {zone}) = {utc}"
     return f"CASE WHEN {_is(value, ZONED_TEXT)} THEN {utc} WHEN {existed} THEN {shifted} END"
 
 
 def _is(value: str, pattern: str) -> str:
-    return f"{value} RLIKE {_quote(pattern)}"
-
-
-def _quote(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+    return f"{value} RLIKE {literal(pattern)}"
