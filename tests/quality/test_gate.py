@@ -208,6 +208,17 @@ rows = st.lists(
 )
 
 
+def test_no_rule_fails_more_rows_than_it_judged_even_when_its_row_condition_rolls_dice(spark, stage):
+    many = spark.createDataFrame([(FIRST, n) for n in range(400)], "run_date DATE, n INT")
+    half = {"row_condition": "rand() < 0.5", "condition_parser": "spark"}
+    expectations = [expect("column_values_to_be_between", "warn", column="n", max_value=0, mostly=0.9, **half)]
+    gate = prepare(many, Subject("silver.t", ("n",)), expectations, [], [FIRST], kept=["n"])
+    [verdict] = gate.verdicts(gate.staged(many, stage), ())
+    [result] = verdict.results
+    assert 100 < result.unexpected <= result.evaluated <= result.rows <= 400
+    assert not result.success
+
+
 @settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=rows, chance=st.floats(0, 1))
 def test_accepted_and_quarantined_are_the_input_even_when_rules_and_values_roll_dice(spark, stage, rows, chance):

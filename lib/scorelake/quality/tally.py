@@ -85,7 +85,7 @@ class Tally:
             F.sum(F.when(F.col(moved), F.col("count")).otherwise(0)).alias("moved"),
         ]
         bits = [
-            F.sum(F.when(_bit(at), F.col("count")).otherwise(0)).alias(f"bit_{at}")
+            F.sum(F.when(_any_bit(_within(at, first, _width(rule))), F.col("count")).otherwise(0)).alias(f"bit_{at}")
             for rule, first in zip(self.rules, self._positions(), strict=True)
             for at in range(first, first + _width(rule))
         ]
@@ -130,6 +130,18 @@ def _answers(rule: Rule) -> Sequence[Column]:
     if rule.considered is not None:
         parts.append(scope & rule.considered)
     return parts
+
+
+def _within(at: int, first: int, width: int) -> Sequence[int]:
+    """The answers that say that a row is in what answer `at` counts: a row that failed was considered, and a row that
+    was considered is of the scope. With a row_condition that rolls dice each answer is a roll of its own, and GX takes
+    no count of failed rows above that of its rows.
+    """
+    return [first] if at == first else [first, *range(at, first + width)]
+
+
+def _any_bit(positions: Sequence[int]) -> Column:
+    return reduce(lambda a, b: a | b, map(_bit, positions))
 
 
 def _bit(position: int) -> Column:
