@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 _KNOWN = (
     (
-        r"No space left on device|Disk quota exceeded|\[Errno 28\]",
+        r"No space left on device|Disk quota exceeded|File too large|\[Errno (27|28)\]",
         "a disk is full: make room where the lake (lake.root) and Spark's own files (spark.local.dir) lie, then run it "
         "again; what was half written is not visible and maintain_tables removes it",
     ),

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
@@ -16,7 +18,7 @@ import yaml
 from pyspark.sql import functions as F
 
 from jobs import _registry, score_batch
-from scorelake import digests
+from scorelake import digests, troubles
 from scorelake.dates import RunDates
 from scorelake.definitions import load_definitions
 from scorelake.errors import ContractBroken, MissingInput, ModelRefused, UsageError
@@ -315,6 +317,49 @@ def test_a_champion_with_one_changed_byte_is_refused_and_scores_stay(tried: Trie
     finally:
         stored.write_bytes(content)
     assert tried.lake.version(f"scores.{MODEL}") == before
+
+
+def test_a_champion_whose_files_are_gone_is_refused_and_scores_stay(tried: Tried) -> None:
+    before = tried.lake.version(f"scores.{MODEL}")
+    stored = min((tried.folder / "home").rglob("scorelake/replay.json"), key=lambda path: path.stat().st_mtime)
+    version = stored.parents[1]
+    aside = version.rename(version.with_name("aside"))
+    try:
+        with pytest.raises(ModelRefused, match="model tried version 1: ") as raised:
+            tried.score()
+    finally:
+        aside.rename(version)
+    assert raised.value.exit_code == 4
+    assert tried.lake.version(f"scores.{MODEL}") == before
+
+
+def test_a_full_disk_fails_the_night_and_leaves_the_published_one(tried: Tried) -> None:
+    """The kernel refuses the JVM's writes, as it does beyond a quota: no file grows beyond 2,000 bytes."""
+    before = tried.digest()
+    jvm = tried.spark.sparkContext._gateway.proc.pid  # type: ignore[union-attr]
+    limits = resource.prlimit(jvm, resource.RLIMIT_FSIZE)
+    resource.prlimit(jvm, resource.RLIMIT_FSIZE, (2_000, limits[1]))
+    try:
+        with pytest.raises(Exception) as raised:  # noqa: PT011 - Py4J's, a stage's or Delta's
+            tried.score()
+    finally:
+        resource.prlimit(jvm, resource.RLIMIT_FSIZE, limits)
+    told = troubles.told(raised.value)
+    assert "a disk is full" in told
+    assert "c7" not in told
+    assert tried.digest() == before
+    tried.score()
+    assert tried.digest() == before
+
+
+def test_two_runs_of_one_night_at_once_leave_one_whole_night(tried: Tried) -> None:
+    before = tried.digest()
+    with ThreadPoolExecutor(2) as both:
+        ends = [both.submit(tried.score) for _ in range(2)]
+        failures = [error for end in ends if (error := end.exception()) is not None]
+    assert len(failures) < 2, failures
+    assert tried.digest() == before
+    assert tried.rows().where("role = 'champion'").count() == POPULATION
 
 
 def test_a_retyped_feature_is_named(tried: Tried) -> None:
