@@ -49,12 +49,8 @@ def history(lake: Lake, definitions: Definitions, name: str, kept: list[DataFram
     contract = definitions.tables[name]
     if not isinstance(contract, Versioned):
         raise ContractBroken(f"{name} is read as of an instant, but only silver and gold tables can be")
-    rows = lake.read(name)
-    if isinstance(contract, Silver):
-        delivery = graph.source_of(definitions, name).delivery
-        found = visible.of_silver(rows, contract, delivery=delivery)
-    else:
-        found = visible.History(rows, contract)
+    is_snapshot = isinstance(contract, Silver) and graph.source_of(definitions, name).delivery == "snapshot"
+    found = visible.History(lake.read(name), contract, snapshots=lake.slices(name) if is_snapshot else None)
     if not found.has_versions:
         return found
     # One pass over the key columns; nearly always it finds nothing, and then no history is ever sorted.

@@ -68,7 +68,7 @@ def _build(lake: Lake, definitions: Definitions, repo: FeatureRepo, node: Node, 
         answered = retrieve.features(
             spine,
             repo.request(node.subject),
-            read=lake.read,
+            tables=lake,
             between=(calendar.as_of(dates.first), calendar.as_of(dates.last)),
             conf_dir=str(repo.conf_dir),
             stored=histories.reader(lake, str(repo.conf_dir)),

@@ -67,7 +67,7 @@ def _build(lake: Lake, definitions: Definitions, repo: FeatureRepo, node: Node, 
         if histories.is_kept(view):
             histories.refresh(lake, view, run_id=runs.run_id(), conf_dir=conf_dir)
     stored = histories.reader(lake, conf_dir)
-    answered = retrieve.features(spine, request, read=lake.read, conf_dir=conf_dir, stored=stored)
+    answered = retrieve.features(spine, request, tables=lake, conf_dir=conf_dir, stored=stored)
     rows = answered.withColumn("run_date", F.lit(day)).withColumn("run_id", F.lit(runs.run_id()))
 
     columns = columns_of(rows)

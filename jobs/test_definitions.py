@@ -100,7 +100,9 @@ def _history(spark: SparkSession, definitions: Definitions, name: str, case: Cas
     assert isinstance(contract, Versioned)
     rows: DataFrame = cases.given(spark, contract, case, file=file)
     if isinstance(contract, Silver):
-        return visible.of_silver(rows, contract, delivery=graph.source_of(definitions, name).delivery)
+        is_snapshot = graph.source_of(definitions, name).delivery == "snapshot"
+        days = {row[0] for row in rows.select("run_date").distinct().collect()} if is_snapshot else None
+        return visible.History(rows, contract, snapshots=days)
     return visible.History(rows, contract)
 
 

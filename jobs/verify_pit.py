@@ -71,7 +71,7 @@ def _verify(
     lake: Lake, repo: FeatureRepo, service: str, table: str, day: date, sample: int, personal: frozenset[str]
 ) -> Outcome:
     request = repo.request(service)
-    views = repo.views_of(service, lake.read)
+    views = repo.views_of(service, lake)
     slice_ = lake.read_slices(table, [day])
     found = _pit_sample.sampled(slice_, views, list(request.join_keys), sample)
     if not found:

@@ -54,10 +54,10 @@ def test_a_training_join_from_intervals_is_the_one_from_the_source(
 
     request = repo.request("meters")
     conf_dir = str(settings.conf_dir)
-    direct = retrieve.features(spine, request, read=lake.read, audit=True, conf_dir=conf_dir)
+    direct = retrieve.features(spine, request, tables=lake, audit=True, conf_dir=conf_dir)
     stored = histories.reader(lake, conf_dir)
     assert [stored(selection) is not None for selection in request.selections] == [True, False, True, False]
-    kept = retrieve.features(spine, request, read=lake.read, audit=True, conf_dir=conf_dir, stored=stored)
+    kept = retrieve.features(spine, request, tables=lake, audit=True, conf_dir=conf_dir, stored=stored)
     assert kept.dtypes == direct.dtypes
     assert answers(kept) == answers(direct)
     assert any(row["capacity"] is not None for row in kept.collect())
@@ -72,10 +72,8 @@ def test_keys_may_have_other_names_in_the_spine_and_features_theirs(
     request = retrieve.Request((("its", "capacity"), ("its", "deposit")), (aliased,))
     stored = histories.reader(lake, conf_dir)
     assert stored(aliased) is not None
-    direct = retrieve.features(renamed, request, read=lake.read, full_feature_names=True, conf_dir=conf_dir)
-    kept = retrieve.features(
-        renamed, request, read=lake.read, full_feature_names=True, conf_dir=conf_dir, stored=stored
-    )
+    direct = retrieve.features(renamed, request, tables=lake, full_feature_names=True, conf_dir=conf_dir)
+    kept = retrieve.features(renamed, request, tables=lake, full_feature_names=True, conf_dir=conf_dir, stored=stored)
     assert answers(kept) == answers(direct)
 
 
@@ -109,8 +107,8 @@ def test_a_longer_ttl_needs_no_new_history(lake: Lake, repo: FeatureRepo, settin
         request = retrieve.Request((("meter_state", "deposit"),), (selection,))
         stored = histories.reader(lake, conf_dir)
         assert stored(selection) is not None
-        direct = retrieve.features(spine, request, read=lake.read, conf_dir=conf_dir)
-        kept = retrieve.features(spine, request, read=lake.read, conf_dir=conf_dir, stored=stored)
+        direct = retrieve.features(spine, request, tables=lake, conf_dir=conf_dir)
+        kept = retrieve.features(spine, request, tables=lake, conf_dir=conf_dir, stored=stored)
         assert answers(kept) == answers(direct)
     finally:
         view.ttl = before
@@ -121,15 +119,15 @@ def test_feasts_own_call_reads_intervals_too(store: FeatureStore, spine: DataFra
     assert any("/features_history/" in file for file in job.to_spark_df().inputFiles())
 
 
-def test_a_tag_without_sense_is_a_finding(repo: FeatureRepo) -> None:
+def test_a_tag_without_sense_is_a_finding(repo: FeatureRepo, monkeypatch: pytest.MonkeyPatch) -> None:
     use, state = repo.views["meter_use"], repo.views["meter_state"]
-    wanted = {id(use): {"history": "keep"}, id(state): {"history": "yes"}}
-    found = []
-    for view in (use, state):
-        before, view.tags = view.tags, wanted[id(view)]
-        found += list(histories.problems(view))
-        view.tags = before
-    assert found == [
+    for view, value in ((use, "keep"), (state, "yes")):
+        monkeypatch.setattr(view, "tags", {"history": value})
+    found = [*histories.problems(use), *histories.problems(state)]
+    monkeypatch.setattr(state, "tags", {"history": "keep"})
+    monkeypatch.setattr(state, "name", "Meter state")
+    assert [*found, *histories.problems(state)] == [
         "tag history: keep on a view of windows, which have no intervals; only lookups do",
         "tag history: yes; the only value is keep",
+        "tag history: keep keeps the view in a table of its name, and 'Meter state' is no name of a table",
     ]

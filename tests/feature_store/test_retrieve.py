@@ -28,7 +28,7 @@ def test_jobs_and_feast_give_the_same_answer(
     rows = [("a", "b|c", at("07")), ("a|b", "c", at("09")), ("a", "b|c", at("07")), (None, "c", at("09"))]
     spine = spark.createDataFrame(rows, "site STRING, meter STRING, event_timestamp TIMESTAMP")
     ours = retrieve.features(
-        spine, repo.request("meters"), read=lake.read, between=(at("07"), at("09")), audit=True
+        spine, repo.request("meters"), tables=lake, between=(at("07"), at("09")), audit=True
     ).toArrow()
     feasts = store.get_historical_features(spine, store.get_feature_service("meters")).to_arrow()
     asked = [name for _, name in repo.request("meters").asked]
@@ -84,7 +84,7 @@ def test_a_plain_spark_source_works_unchanged_and_late_rows_do_not_leak(spark: S
     )
     instants = [at("01"), at("02"), at("04"), at("04 00:00:00.000001")]
     spine = spark.createDataFrame([(1, t) for t in instants], "driver_id INT, event_timestamp TIMESTAMP")
-    found = retrieve.features(spine, request, read=lambda name: pytest.fail(f"{name} is not in the lake"))
+    found = retrieve.features(spine, request, tables=None)
     answers = [tuple(row) for row in found.orderBy("event_timestamp").select("trip_count", "rating").collect()]
     assert answers == [(1, 0.5), (2, None), (2, None), (None, None)]
 
@@ -98,7 +98,7 @@ def test_clocks_of_a_plain_source_may_have_any_name(spark: SparkSession, tmp_pat
     clocks = {"timestamp_field": "it.happened", "created_timestamp_column": "known, at last"}
     view = spark_source_view(tmp_path, source=SparkSource(name="stats", table="oddly_named", **clocks), ttl=None)
     view.features = [feature for feature in view.features if feature.name == "rating"]
-    engine = engine_view(Selection(view, "stats", ("rating",)), pytest.fail)
+    engine = engine_view(Selection(view, "stats", ("rating",)), None)
     found = answers_as_of(engine, view, at("04")).select("driver_id", "rating").collect()
     assert [tuple(row) for row in found] == [(1, 0.5)]
 
@@ -107,7 +107,7 @@ def test_a_view_that_transforms_is_refused(lake: Lake, tmp_path: Path) -> None:
     view = spark_source_view(tmp_path)
     view.feature_transformation = object()
     with pytest.raises(ConfigError, match="feature view stats: transformations and aggregations of the view itself"):
-        engine_view(Selection(view, "stats", ("rating",)), lake.read)
+        engine_view(Selection(view, "stats", ("rating",)), lake)
 
 
 def test_another_kind_of_source_is_named(lake: Lake, tmp_path: Path) -> None:
@@ -115,7 +115,7 @@ def test_another_kind_of_source_is_named(lake: Lake, tmp_path: Path) -> None:
 
     view = spark_source_view(tmp_path, source=FileSource(path="x.parquet", timestamp_field="happened"))
     with pytest.raises(ConfigError, match="stats: expected a LakeSource or a SparkSource, found FileSource"):
-        engine_view(Selection(view, "stats", ("rating",)), lake.read)
+        engine_view(Selection(view, "stats", ("rating",)), lake)
 
 
 def test_the_second_clock_can_be_switched_off_for_one_source(
@@ -133,5 +133,5 @@ def test_the_second_clock_can_be_switched_off_for_one_source(
     rows = [("a", "b|c", at("05"))]
     spine = spark.createDataFrame(rows, "site STRING, meter STRING, event_timestamp TIMESTAMP")
     request = retrieve.Request((("early", "deposit"),), (selection,))
-    found = retrieve.features(spine, request, read=lake.read, conf_dir=str(repo.conf_dir))
+    found = retrieve.features(spine, request, tables=lake, conf_dir=str(repo.conf_dir))
     assert found.collect()[0]["deposit"] == Decimal("0.01")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from scorelake.features.asof import as_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
 BRONZE = """
 description: Members, the whole table every day.
@@ -27,8 +28,19 @@ def at(day: int, hour: int = 0) -> datetime:
     return datetime(2024, 1, day, hour, tzinfo=UTC)
 
 
-# a is always there, b is missing on the 2nd and back on the 3rd, c is gone from the 3rd on
-SNAPSHOTS = {1: {"a": 1, "b": 1, "c": 1}, 2: {"a": 2, "c": 2}, 3: {"a": 3, "b": 3}}
+# b is missing on the 2nd and back on the 3rd, c is gone from the 3rd on, nobody is there on the 4th, a is on the 5th
+SNAPSHOTS = {1: {"a": 1, "b": 1, "c": 1}, 2: {"a": 2, "c": 2}, 3: {"a": 3, "b": 3}, 4: {}, 5: {"a": 5}}
+
+
+@dataclass(frozen=True)
+class Stored:
+    rows: DataFrame
+
+    def read(self, _: str) -> DataFrame:
+        return self.rows
+
+    def slices(self, _: str) -> set[date]:
+        return {date(2024, 1, day) for day in SNAPSHOTS}
 
 
 def levels(spark: SparkSession, conf: Path, delivery: str, **windows: Any) -> dict[tuple[str, int], Any]:
@@ -54,10 +66,10 @@ def levels(spark: SparkSession, conf: Path, delivery: str, **windows: Any) -> di
         source=LakeSource(name="members", table="silver.members", aggregations=aggregations),
     )
     asked = engine_view(
-        Selection(view, "members", ("level",)), lambda _: spark.read.parquet(str(conf / "silver")), conf_dir=str(conf)
+        Selection(view, "members", ("level",)), Stored(spark.read.parquet(str(conf / "silver"))), conf_dir=str(conf)
     )
     spine = spark.createDataFrame(
-        [(member, day, at(day + 1, 1)) for member in "abc" for day in (1, 2, 3)],
+        [(member, day, at(day + 1, 1)) for member in "abc" for day in SNAPSHOTS],
         "member STRING, day INT, event_timestamp TIMESTAMP",
     )
     return {(row[0], row[1]): row[-1] for row in as_of(spine, [asked]).collect()}

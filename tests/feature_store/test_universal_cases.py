@@ -61,9 +61,7 @@ def answered(spark: SparkSession, selections: list[Selection], spine: list[tuple
     rows = [(number, *row) for number, row in enumerate(spine)]
     frame = spark.createDataFrame(rows, "n INT, driver_id BIGINT, event_timestamp TIMESTAMP")
     asked = tuple((selection.alias, name) for selection in selections for name in selection.features)
-    found = retrieve.features(
-        frame, retrieve.Request(asked, tuple(selections)), read=pytest.fail, full_feature_names=True
-    )
+    found = retrieve.features(frame, retrieve.Request(asked, tuple(selections)), tables=None, full_feature_names=True)
     return [tuple(row)[3:] for row in found.orderBy("n").collect()]
 
 
@@ -111,6 +109,6 @@ def test_one_view_may_be_asked_twice_by_other_keys(spark: SparkSession, path: Pa
     frame = spark.createDataFrame(rows, "origin BIGINT, target BIGINT, event_timestamp TIMESTAMP")
     selections = tuple(Selection(stats(path), name, ("trips",), {"driver_id": name}) for name in ("origin", "target"))
     request = retrieve.Request((("origin", "trips"), ("target", "trips")), selections)
-    found = retrieve.features(frame, request, read=pytest.fail, full_feature_names=True)
+    found = retrieve.features(frame, request, tables=None, full_feature_names=True)
     answers = {(row["origin"], row["target"]): (row["origin__trips"], row["target__trips"]) for row in found.collect()}
     assert answers == {(1, 2): (21, 7), (2, 1): (7, 21), (1, None): (21, None)}

@@ -139,13 +139,13 @@ SNAPSHOTS: list[Version] = [("a", 0, 1, False, 0), ("b", 0, 1, False, 0), ("a", 
 
 
 def test_a_key_absent_from_the_newest_snapshot_is_gone(spark: SparkSession) -> None:
-    history = History(stored(spark, [SNAPSHOTS]), contract(), is_snapshot=True)
+    history = History(stored(spark, [SNAPSHOTS]), contract(), snapshots=[DAY_0 + timedelta(days=n) for n in (0, 1, 3)])
     assert [seen(history, day(n)) for n in range(4)] == [[("a", 1), ("b", 1)], [("a", 2)], [("a", 2)], [("b", 3)]]
 
 
 def test_an_empty_snapshot_deletes_everything(spark: SparkSession) -> None:
     dates = [DAY_0 + timedelta(days=n) for n in (0, 1, 2, 3)]
-    history = History(stored(spark, [SNAPSHOTS]), contract(), is_snapshot=True, snapshots=dates)
+    history = History(stored(spark, [SNAPSHOTS]), contract(), snapshots=dates)
     assert [seen(history, day(n)) for n in (1, 2, 3)] == [[("a", 2)], [], [("b", 3)]]
     ends = {(row["k"], row["v"]): row["valid_to"] for row in visible.intervals(history).collect()}
     assert ends == {("a", 1): day(1), ("b", 1): day(1), ("a", 2): day(2), ("b", 3): None}

@@ -21,7 +21,7 @@ from scorelake.feature_store.contracts import conf_dir_exported
 from scorelake.feature_store.on_demand import OnDemand
 from scorelake.feature_store.places import Places, import_failure, places_of
 from scorelake.feature_store.retrieve import Request
-from scorelake.feature_store.selection import Read, Selection, alias_of, engine_views
+from scorelake.feature_store.selection import Selection, Tables, alias_of, engine_views
 
 if TYPE_CHECKING:
     from feast import FeatureService, FeatureStore, FeatureView, OnDemandFeatureView
@@ -86,9 +86,9 @@ class FeatureRepo:
         names = tuple(feature.name for feature in projection.features)
         return OnDemand(self.on_demand_views[projection.name], alias_of(projection), names)
 
-    def views_of(self, service: str, read: Read) -> list[View]:
-        """The engine's views of a service; `read` gives the rows of a lake table."""
-        return engine_views(self.request(service).selections, read, conf_dir=str(self.conf_dir))
+    def views_of(self, service: str, tables: Tables) -> list[View]:
+        """The engine's views of a service over the tables of a lake."""
+        return engine_views(self.request(service).selections, tables, conf_dir=str(self.conf_dir))
 
     def inputs(self, service: str) -> frozenset[str]:
         """Lake tables that the service reads."""

@@ -19,7 +19,7 @@ from feast.repo_config import FeastConfigBaseModel
 
 from scorelake.errors import UsageError
 from scorelake.feature_store import online_rows
-from scorelake.feature_store.offline_store import reader
+from scorelake.feature_store.offline_store import lake_of
 from scorelake.feature_store.online_rows import AVAILABLE, BATCH, EVENT
 from scorelake.feature_store.retrieve import EVENT_TIMESTAMP
 from scorelake.feature_store.selection import Selection, engine_view
@@ -81,7 +81,7 @@ class LakeEngine(ComputeEngine):
             )
         conf_dir = getattr(self.repo_config.offline_store, "conf_dir", None)
         selection = Selection(view, view.name, tuple(feature.name for feature in view.features))
-        answers = answers_as_of(engine_view(selection, reader(self.repo_config), conf_dir=conf_dir), view, instant)
+        answers = answers_as_of(engine_view(selection, lake_of(self.repo_config), conf_dir=conf_dir), view, instant)
         if "sqlite" in str(self.repo_config.online_store.type).lower():
             self._write_from_driver(answers, view, instant)  # the file lies on the driver's machine
         else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from scorelake.errors import UsageError
 from scorelake.feature_store.retrieve import EVENT_TIMESTAMP, Request
-from scorelake.feature_store.selection import Read, engine_views
+from scorelake.feature_store.selection import Tables, engine_views
 from scorelake.tables import quoted
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def _of_pandas(spark: SparkSession, entity_df: pd.DataFrame, request: Request) -
 
 
 def of_period(
-    request: Request, read: Read, start: datetime | None, end: datetime | None, *, conf_dir: str | None
+    request: Request, tables: Tables, start: datetime | None, end: datetime | None, *, conf_dir: str | None
 ) -> DataFrame:
     """Every entity with a row whose event time lies in [start, end), once, at `end`: Feast's call without a frame.
 
@@ -71,7 +71,7 @@ def of_period(
 
     if start is None or end is None:
         raise UsageError("without an entity frame, give start_date and end_date")
-    views = engine_views(request.selections, read, conf_dir=conf_dir)
+    views = engine_views(request.selections, tables, conf_dir=conf_dir)
     keyed = [view for view in views if view.join_keys]
     if not keyed or any(set(view.join_keys) != set(keyed[0].join_keys) for view in keyed):
         raise UsageError("without an entity frame, all feature views must have the same join keys; give an entity_df")

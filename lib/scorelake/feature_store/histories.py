@@ -8,7 +8,7 @@ or its definition has changed, and is used only while neither has.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from scorelake.digests import definition_hash
@@ -16,8 +16,11 @@ from scorelake.feature_store import meaning
 from scorelake.feature_store.selection import Selection, engine_view, table_of
 from scorelake.stores.lake import columns_of
 from scorelake.stores.marks import Mark
+from scorelake.tables import check_name
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from feast.feature_view import FeatureView
     from pyspark.sql import DataFrame
 
@@ -42,10 +45,19 @@ def problems(view: FeatureView) -> Iterator[str]:
         return
     if value != KEEP:
         yield f"tag {TAG}: {value}; the only value is {KEEP}"
+    elif not _is_name(view.name):
+        yield f"tag {TAG}: {KEEP} keeps the view in a table of its name, and {view.name!r} is no name of a table"
     elif getattr(view.batch_source, "aggregations", None):
         yield f"tag {TAG}: {KEEP} on a view of windows, which have no intervals; only lookups do"
     elif table_of(_whole(view)) is None:
         yield f"tag {TAG}: {KEEP} needs a LakeSource, whose versions tell when the history is stale"
+
+
+def _is_name(name: str) -> bool:
+    try:
+        return bool(check_name(name))
+    except ValueError:
+        return False
 
 
 def refresh(lake: Lake, view: FeatureView, *, run_id: str, conf_dir: str | None = None) -> int | None:
@@ -57,10 +69,24 @@ def refresh(lake: Lake, view: FeatureView, *, run_id: str, conf_dir: str | None 
     mark = Mark(run_id, STEP, (), _hash(selection, conf_dir), lake.versions([source]))
     if _version(lake, selection, mark) is not None:
         return None
-    engine = engine_view(selection, lambda name: lake.read(name, version=mark.inputs[name]), conf_dir=conf_dir)
+    engine = engine_view(selection, _Pinned(lake, mark.inputs), conf_dir=conf_dir)
     rows = intervals(dataclasses.replace(engine, prefix=""))
     lake.create(table(view), columns_of(rows), partitioned_by=[], comment=f"When each row answers for {view.name}.")
     return lake.replace(rows, table(view), mark).rows
+
+
+@dataclasses.dataclass(frozen=True)
+class _Pinned:
+    """Tables of a lake as they stood at `versions`."""
+
+    lake: Lake
+    versions: Mapping[str, int]
+
+    def read(self, name: str) -> DataFrame:
+        return self.lake.read(name, version=self.versions[name])
+
+    def slices(self, name: str) -> Collection[date]:
+        return self.lake.slices(name, version=self.versions[name])
 
 
 def reader(lake: Lake, conf_dir: str | None = None) -> Stored:

@@ -20,7 +20,7 @@ from scorelake.feature_store import entity_frames, histories
 from scorelake.feature_store.on_demand import OnDemand
 from scorelake.feature_store.retrieval_job import LakeRetrievalJob
 from scorelake.feature_store.retrieve import EVENT_TIMESTAMP, Request, features
-from scorelake.feature_store.selection import Read, Selection, alias_of
+from scorelake.feature_store.selection import Selection, alias_of
 from scorelake.feature_store.sessions import spark_session
 from scorelake.settings import LakeSettings
 from scorelake.tables import quoted
@@ -79,11 +79,10 @@ class LakeOfflineStore(OfflineStore):
         spark, options = spark_session(), _options(config)
         on_demand_views = OnDemandFeatureView.get_requested_odfvs(feature_refs, project, registry)
         request = _request(feature_refs, feature_views, on_demand_views)
-        lake = _lake(config)
-        read = lake.read
+        lake = lake_of(config)
         if entity_df is None:
             spine = entity_frames.of_period(
-                request, read, kwargs.get("start_date"), kwargs.get("end_date"), conf_dir=options.conf_dir
+                request, lake, kwargs.get("start_date"), kwargs.get("end_date"), conf_dir=options.conf_dir
             )
         else:
             spine = entity_frames.of_frame(spark, entity_df, request)
@@ -91,7 +90,7 @@ class LakeOfflineStore(OfflineStore):
         answer = features(
             spine,
             request,
-            read=read,
+            tables=lake,
             timestamp=timestamp,
             full_feature_names=full_feature_names,
             audit=options.audit,
@@ -143,12 +142,8 @@ class LakeOfflineStore(OfflineStore):
         )
 
 
-def reader(config: RepoConfig) -> Read:
-    """Rows of lake tables by name, as the offline store's settings address them."""
-    return _lake(config).read
-
-
-def _lake(config: RepoConfig) -> Lake:
+def lake_of(config: RepoConfig) -> Lake:
+    """The lake that the offline store's settings address."""
     from scorelake.stores.lake import Lake
 
     options = _options(config)
@@ -188,4 +183,4 @@ def _request(refs: Iterable[str], views: Iterable[FeatureView], on_demand: Itera
     return Request(tuple(asked), tuple(selections), tuple(wanted))
 
 
-__all__ = ["EVENT_TIMESTAMP", "LakeOfflineStore", "LakeOfflineStoreConfig", "reader"]
+__all__ = ["EVENT_TIMESTAMP", "LakeOfflineStore", "LakeOfflineStoreConfig", "lake_of"]

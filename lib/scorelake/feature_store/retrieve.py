@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scorelake.errors import UsageError
 from scorelake.feature_store.on_demand import OnDemand, with_on_demand
-from scorelake.feature_store.selection import Read, Selection, engine_views, table_of
+from scorelake.feature_store.selection import Selection, Tables, engine_views, table_of
 from scorelake.tables import quoted
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def features(
     spine: DataFrame,
     request: Request,
     *,
-    read: Read,
+    tables: Tables,
     timestamp: str = EVENT_TIMESTAMP,
     full_feature_names: bool = False,
     audit: bool = False,
@@ -71,7 +71,7 @@ def features(
 
     names = _output_names(spine.columns, request, full_feature_names=full_feature_names)
     _require_columns(spine.columns, (*request.join_keys, timestamp))
-    views = engine_views(request.selections, read, conf_dir=conf_dir)
+    views = engine_views(request.selections, tables, conf_dir=conf_dir)
     kept = [stored(selection) for selection in request.selections]
     direct = [view for view, table in zip(views, kept, strict=True) if table is None]
     answered = as_of(spine, direct, timestamp=timestamp, audit=audit, between=between)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from scorelake.errors import ConfigError
 from scorelake.feature_store import aggregations
@@ -12,14 +12,23 @@ from scorelake.feature_store.contracts import AVAILABLE_AT, repeats_snapshots
 from scorelake.tables import Silver, quoted
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from feast.data_source import DataSource
     from feast.feature_view import FeatureView
     from pyspark.sql import DataFrame
 
     from scorelake.features.views import View
 
-Read = Callable[[str], "DataFrame"]
-"""From the name of a lake table to its rows: all of them, every column."""
+
+class Tables(Protocol):
+    """Tables of a lake, by name; a Lake is one."""
+
+    def read(self, name: str, /) -> DataFrame:
+        """All rows, every column."""
+
+    def slices(self, name: str, /) -> Collection[date]:
+        """Run dates of every slice, those without rows included."""
 
 
 @dataclass(frozen=True)
@@ -53,12 +62,12 @@ def alias_of(projection: Any) -> str:
     return str(projection.name_to_use())
 
 
-def engine_views(selections: Iterable[Selection], read: Read, *, conf_dir: str | None = None) -> list[View]:
+def engine_views(selections: Iterable[Selection], tables: Tables, *, conf_dir: str | None = None) -> list[View]:
     """One engine view a selection, its features prefixed by `<alias>__`."""
-    return [engine_view(selection, read, conf_dir=conf_dir) for selection in selections]
+    return [engine_view(selection, tables, conf_dir=conf_dir) for selection in selections]
 
 
-def engine_view(selection: Selection, read: Read, *, conf_dir: str | None = None) -> View:
+def engine_view(selection: Selection, tables: Tables, *, conf_dir: str | None = None) -> View:
     """The engine's view of a selection. ConfigError when its source has no meaning here."""
     from scorelake.feature_store.source import LakeSource
 
@@ -66,7 +75,7 @@ def engine_view(selection: Selection, read: Read, *, conf_dir: str | None = None
     _require_plain(selection.view)
     try:
         if isinstance(source, LakeSource):
-            return _of_lake(selection, source, read(source.table), conf_dir)
+            return _of_lake(selection, source, tables, conf_dir)
         return _of_query(selection, source)
     except ConfigError as error:
         raise ConfigError(f"feature view {selection.view.name}: {error}") from error
@@ -77,14 +86,14 @@ def table_of(selection: Selection) -> str | None:
     return getattr(selection.view.batch_source, "table", None)
 
 
-def _of_lake(selection: Selection, source: Any, rows: DataFrame, conf_dir: str | None) -> View:
+def _of_lake(selection: Selection, source: Any, tables: Tables, conf_dir: str | None) -> View:
     from scorelake.feature_store.snapshots import DELETED, with_deletes
     from scorelake.features.views import View
 
-    contract = source.contract(conf_dir)
+    contract, rows = source.contract(conf_dir), tables.read(source.table)
     is_snapshot = repeats_snapshots(contract, conf_dir)
     if is_snapshot:
-        rows = with_deletes(rows, contract.keys, available_at=AVAILABLE_AT)
+        rows = with_deletes(rows, contract.keys, tables.slices(source.table), available_at=AVAILABLE_AT)
     has_deletes = is_snapshot or (isinstance(contract, Silver) and contract.delete_when is not None)
     renamed = rows.withColumnsRenamed(source.field_mapping) if source.field_mapping else rows
 

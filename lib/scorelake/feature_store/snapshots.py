@@ -6,6 +6,7 @@ key has gone is only that it is not there (semantics, section 1).
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
@@ -14,22 +15,25 @@ from pyspark.sql import functions as F
 from scorelake.tables import SLICE_COLUMN, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
+    from datetime import date
 
     from pyspark.sql import DataFrame
 
 DELETED = "is_deleted"
 
 
-def with_deletes(rows: DataFrame, keys: Sequence[str], *, available_at: str) -> DataFrame:
+def with_deletes(rows: DataFrame, keys: Sequence[str], snapshots: Collection[date], *, available_at: str) -> DataFrame:
     """`rows` with the column is_deleted, and one more row for each key and snapshot after which it is missing.
 
-    That row is a copy of the key's last one, known at the end of the snapshot that lacks it. Snapshots are the slices
-    that have rows. A row with a null in `keys` is never a version, and so is not deleted either.
+    That row is a copy of the key's last one, known at the end of the snapshot that lacks it. `snapshots` are the run
+    dates of all slices, those without rows included. A row with a null in `keys` is never a version, and so is not
+    deleted either.
     """
-    dates = rows.select(SLICE_COLUMN).distinct()
-    following = F.lead(SLICE_COLUMN).over(Window.orderBy(SLICE_COLUMN))
-    dated = rows.join(F.broadcast(dates.withColumn("__next", following)), on=SLICE_COLUMN, how="left")
+    following = rows.sparkSession.createDataFrame(
+        list(pairwise(sorted(snapshots))), f"{SLICE_COLUMN} DATE, __next DATE"
+    )
+    dated = rows.join(F.broadcast(following), on=SLICE_COLUMN, how="left")
     again = F.lead(SLICE_COLUMN).over(Window.partitionBy(*map(quoted, keys)).orderBy(SLICE_COLUMN))
     is_missing = F.col("__next") < F.coalesce(F.col("__again"), F.lit("9999-12-31").cast("date"))
     missing = dated.withColumn("__again", again).where(is_missing)

@@ -357,6 +357,11 @@ class Lake:
                     newest.setdefault(day, (commit.version, commit.mark))
         return newest
 
+    def slices(self, name: str, *, version: int | None = None) -> frozenset[date]:
+        """Run dates of the slices that the table holds (as of `version`), empty ones included."""
+        known = (one for one in self.commits(name) if version is None or one.version <= version)
+        return frozenset(day for commit in known for day in commit.mark.dates)
+
     # -------------------------------------------------------------- conflicts
 
     def _retrying(self, action: Callable[[], T]) -> T:

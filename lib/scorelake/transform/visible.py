@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from scorelake.tables import Silver, Versioned, quoted
+from scorelake.dates import as_of
+from scorelake.tables import Versioned, quoted
 from scorelake.transform.versions import has_null_key, newest_first, winners
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, SparkSession
 
 At = Callable[[str, datetime], "DataFrame"]
 """Name of a table and instant t (naive UTC) -> its rows visible at t."""
@@ -24,15 +26,14 @@ At = Callable[[str, datetime], "DataFrame"]
 class History:
     """Every stored version of a table's rows, and what is known about them.
 
-    `is_snapshot`: each slice is the whole table; a key absent from the newest visible slice is deleted.
-    `snapshots`: run dates of all its slices, empty ones included; None: the dates that have rows.
+    `snapshots`: where each slice is the whole table, the run dates of all slices, empty ones included: a key absent
+    from the newest visible one is deleted. None for every other table.
     `corrected`: the keys that have several versions, as `corrected_keys` gives them; None: not known, so that
     every key is looked at. `is_single`: no key has several versions, so that nothing needs to be sorted.
     """
 
     rows: DataFrame
     contract: Versioned
-    is_snapshot: bool = False
     snapshots: Collection[date] | None = None
     corrected: DataFrame | None = None
     is_single: bool = False
@@ -43,7 +44,7 @@ class History:
 
     @property
     def has_versions(self) -> bool:
-        return bool(self.contract.keys) and not self.is_snapshot and not self.is_single
+        return bool(self.contract.keys) and self.snapshots is None and not self.is_single
 
     @property
     def columns(self) -> list[str]:
@@ -63,8 +64,8 @@ def visible_at(history: History, t: datetime) -> DataFrame:
     A row is visible when available_at <= t; a row whose available_at is null never is.
     """
     rows = _known_at(history, t)
-    if history.is_snapshot:
-        rows = _newest_snapshot(history, rows, t)
+    if history.snapshots is not None:
+        rows = _newest_snapshot(history.snapshots, rows, t)
     elif history.has_versions:
         rows = _one_version(history, rows)
     if "is_deleted" in rows.columns:
@@ -91,12 +92,9 @@ def _newest_slice(t: datetime) -> date:
     return (t - timedelta(days=1)).date()
 
 
-def _newest_snapshot(history: History, rows: DataFrame, t: datetime) -> DataFrame:
-    if history.snapshots is not None:
-        newest = max((day for day in history.snapshots if day <= _newest_slice(t)), default=None)
-        return rows.where(F.col("run_date") == F.lit(newest))
-    newest_slice = rows.agg(F.max("run_date").alias("__newest"))
-    return rows.join(F.broadcast(newest_slice), F.col("run_date") == F.col("__newest"), how="inner").drop("__newest")
+def _newest_snapshot(snapshots: Collection[date], rows: DataFrame, t: datetime) -> DataFrame:
+    newest = max((day for day in snapshots if day <= _newest_slice(t)), default=None)
+    return rows.where(F.col("run_date") == F.lit(newest))
 
 
 def _one_version(history: History, rows: DataFrame) -> DataFrame:
@@ -121,8 +119,8 @@ def intervals(history: History) -> DataFrame:
     keys = history.contract.keys
     rows = history.rows.where(~has_null_key(keys) & F.col("available_at").isNotNull())
     rows = rows.withColumn("valid_from", F.col("available_at"))
-    if history.is_snapshot:
-        rows = rows.join(F.broadcast(_snapshot_ends(history)), on="run_date", how="left")
+    if history.snapshots is not None:
+        rows = rows.join(F.broadcast(_snapshot_ends(rows.sparkSession, history.snapshots)), on="run_date", how="left")
     elif history.has_versions:
         rows = _with_ends(history, rows)
     else:
@@ -141,17 +139,7 @@ def _with_ends(history: History, rows: DataFrame) -> DataFrame:
     return one_a_stamp.withColumn("valid_to", F.lead("available_at").over(following))
 
 
-def _snapshot_ends(history: History) -> DataFrame:
+def _snapshot_ends(spark: SparkSession, snapshots: Collection[date]) -> DataFrame:
     """run_date -> the instant from which the next snapshot counts."""
-    if history.snapshots is None:
-        slices = history.rows.select("run_date").distinct()
-    else:
-        spark = history.rows.sparkSession
-        slices = spark.createDataFrame([(day,) for day in history.snapshots], "run_date DATE")
-    following = F.lead("run_date").over(Window.orderBy("run_date"))
-    return slices.select("run_date", F.date_add(following, 1).cast("timestamp").alias("valid_to"))
-
-
-def of_silver(rows: DataFrame, contract: Silver, *, delivery: str) -> History:
-    """The history of a silver table, given how the source of its bronze table delivers."""
-    return History(rows, contract, is_snapshot=delivery == "snapshot")
+    ends = [(one, as_of(following)) for one, following in pairwise(sorted(snapshots))]
+    return spark.createDataFrame(ends, "run_date DATE, valid_to TIMESTAMP")
