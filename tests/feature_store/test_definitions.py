@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -53,6 +56,18 @@ def test_an_on_demand_view_may_read_some_features_of_a_view(copy: Path) -> None:
     assert selections["meter_use"] == ("litres_7d", "readings_7d", "last_note", "notes")
     warnings = [finding.message for finding in repo.warnings()]
     assert any("use_ratios: a plain `feast apply` loses which features of meter_use" in text for text in warnings)
+
+
+def test_a_repo_may_be_loaded_by_several_threads_at_once(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the steps of a night do. The second one begins while the first reads, and reads when the first has ended."""
+    monkeypatch.delenv("SCORELAKE_CONF_DIR", raising=False)
+    spoil(copy, "feature_repo/entities.py", "from", "import time\n\ntime.sleep(0.5)\nfrom")
+    with ThreadPoolExecutor(2) as both:
+        first = both.submit(load, copy / "feature_repo", copy / "conf")
+        time.sleep(0.25)
+        second = both.submit(load, copy / "feature_repo", copy / "conf")
+        assert set(first.result().services) == set(second.result().services)
+    assert "SCORELAKE_CONF_DIR" not in os.environ
 
 
 def test_inputs_are_the_tables_that_a_service_reads(repo: FeatureRepo) -> None:

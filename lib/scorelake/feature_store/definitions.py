@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from scorelake.settings import Settings
 
 log = logging.getLogger(__name__)
-_PARSING = threading.Lock()
+_PROCESS = threading.Lock()
+"""The environment, the modules and the working directory are the process's own; steps of a night, which are threads,
+load the repo side by side."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ def load(feature_repo: Path, conf_dir: Path) -> FeatureRepo:
     if not (feature_repo / "feature_store.yaml").is_file():
         raise ConfigError([Finding(str(feature_repo), 0, "no feature repo: feature_store.yaml expected in it")])
     places = places_of(feature_repo, get_repo_files(feature_repo))
-    with conf_dir_exported(conf_dir):
+    with _PROCESS, conf_dir_exported(conf_dir):
         contents = _parsed(feature_repo)
         repo = FeatureRepo(feature_repo, conf_dir, contents, places)
         findings = [*schemas.infer(contents, places, conf_dir), *checks.findings(contents, places, conf_dir)]
@@ -130,8 +132,7 @@ def load(feature_repo: Path, conf_dir: Path) -> FeatureRepo:
 def _parsed(repo: Path) -> RepoContents:
     from feast.repo_operations import parse_repo
 
-    # The modules and the working directory are the process's own; steps of a night load the repo side by side.
-    with _PARSING, _own_modules(repo), contextlib.chdir(repo):
+    with _own_modules(repo), contextlib.chdir(repo):
         try:
             return parse_repo(repo)
         except Exception as error:
@@ -161,7 +162,8 @@ def open_store(settings: Settings) -> FeatureStore:
     """Feast's own store of the environment. Sets the variables that `feature_store.yaml` refers to."""
     from feast import FeatureStore
 
-    os.environ.update(settings.exported())
+    with _PROCESS:
+        os.environ.update(settings.exported())
     if "://" not in settings.feast.registry:  # Feast makes the last folder only
         Path(settings.feast.registry).parent.mkdir(parents=True, exist_ok=True)
     return FeatureStore(repo_path=str(settings.feature_repo))
