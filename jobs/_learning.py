@@ -1,4 +1,7 @@
-"""Where a model is trained: in this process while its rows fit, else by the cluster, which a sample here judges."""
+"""Where a model is trained: in this process while its rows fit, else by the cluster, which a sample here judges.
+
+MLlib always trains on the cluster.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from scorelake.stores.lake import files_of
-from scorelake.training import collect, distributed, train
+from scorelake.training import collect, distributed, mllib, train
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -28,12 +31,19 @@ def rows_and_learner(
     found = collect.extent(rows, features, task=spec.task, keys=keys, dtype=dtype)
     limit, engine = limits.local_matrix_bytes, spec.algorithm.engine
     is_large = found.bytes > limit
-    is_local = engine == "local" or (engine == "auto" and not (is_large and spec.algorithm.name == "xgboost"))
+    can_spark = spec.algorithm.name == "xgboost" or spec.algorithm.is_mllib
+    is_local = not spec.algorithm.is_mllib and (
+        engine == "local" or (engine == "auto" and not (is_large and can_spark))
+    )
     learner: Learner = train.learn
     notes: list[str] = []
     few = rows
     if not is_local:
-        learner = distributed.learner(rows, workers=limits.training_workers)
+        learner = (
+            mllib.learner(rows, keys=keys)
+            if spec.algorithm.is_mllib
+            else distributed.learner(rows, workers=limits.training_workers)
+        )
         notes.append(f"{spec.name}: trained by Spark on {sum(found.rows.values()) - found.rows['test']:,} rows")
     if is_large and not is_local:
         few = collect.sample(rows, found, keys=keys, limit_bytes=limit)

@@ -20,7 +20,11 @@ MODEL_HASH = "scorelake.model_hash"
 PROFILE = "drift_profile.json"
 IMPORTANCE = "importance.json"
 
-_NEEDED = {"xgboost": ("xgboost-cpu", "numpy", "pandas"), "sklearn": ("scikit-learn", "skops", "numpy", "pandas")}
+_NEEDED = {
+    "xgboost": ("xgboost-cpu", "numpy", "pandas"),
+    "sklearn": ("scikit-learn", "skops", "numpy", "pandas"),
+    "spark": ("pyspark", "numpy", "pandas"),
+}
 
 
 def connect(settings: Settings) -> ModelRegistry:

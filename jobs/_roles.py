@@ -128,7 +128,7 @@ def rows_of(lake: Lake, table: str, dates: Sequence[date], *, slots: int) -> Row
     if not files:
         return by_way_of_spark
     plain = tuple(SliceFile(path, {SLICE_COLUMN: day}) for path, day in files.items())
-    in_workers = FileRows(lake.spark, plain, by_way_of_spark.types, tasks=slots)
+    in_workers = FileRows(by_way_of_spark.frame, plain, tasks=slots)
     try:
         in_workers.first([SLICE_COLUMN], 1)
     except OSError:  # a storage that answers Spark but not pyarrow: other rights, other options

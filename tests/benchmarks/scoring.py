@@ -49,8 +49,7 @@ class Bench:
 
     def files(self, name: str) -> FileRows:
         paths = sorted((self.folder / name).glob("*.parquet"))
-        types = {field.name: field.dataType.simpleString() for field in self.frame(name).schema}
-        return FileRows(self.spark, tuple(SliceFile(str(path)) for path in paths), types, TASKS)
+        return FileRows(self.frame(name), tuple(SliceFile(str(path)) for path in paths), TASKS)
 
     def few(self, frame: DataFrame) -> FrameRows:
         return FrameRows(frame, TASKS)

@@ -15,7 +15,7 @@ from scorelake.training.dataset import Dataset
 from tests.training.made_up import dataset, model
 
 PREPARED = {"numeric": {"impute": "median", "scale": "standard"}, "categorical": {"encode": "one_hot", "min_rows": 5}}
-EVERY = [(name, task) for name, tasks in ALGORITHMS.items() for task in tasks]
+EVERY = [(name, task) for name, tasks in ALGORITHMS.items() for task in tasks if "pyspark" not in name]
 SMALL: dict[str, dict[str, Any]] = {
     "RandomForest": {"n_estimators": 10, "max_depth": 4},
     "ExtraTrees": {"n_estimators": 20, "max_depth": 5},

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from scorelake.models.judging import HEADLINE, METRICS, Bounds, Metrics, Promotion
 from scorelake.models.learning import (
     ALGORITHMS,
+    MLLIB_ENCODINGS,
     Algorithm,
     CategoricalSteps,
     EntitySplit,
@@ -73,7 +74,19 @@ class Model(Definition):
             raise ValueError("scoring.cut needs task: binary")
         if self.scoring.reasons and not self.algorithm.name.startswith(("xgboost", "sklearn.linear_model.")):
             raise ValueError("scoring.reasons needs xgboost or a linear model: others have no exact contributions")
+        if self.algorithm.is_mllib:
+            self._fits_mllib()
         return self
+
+    def _fits_mllib(self) -> None:
+        if self.preparation.impute == "none":
+            raise ValueError(f"{self.algorithm.name} takes no nulls: declare preprocessing.numeric.impute")
+        categorical = self.preprocessing.categorical if self.preprocessing else None
+        if categorical is not None and categorical.encode not in MLLIB_ENCODINGS:
+            raise ValueError(
+                f"preprocessing.categorical.encode: {categorical.encode} has no MLlib stage; for {self.algorithm.name} "
+                f"there are: {', '.join(MLLIB_ENCODINGS)}"
+            )
 
 
 __all__ = [

@@ -33,6 +33,12 @@ ALGORITHMS: dict[str, tuple[Task, ...]] = {
     "sklearn.ensemble.HistGradientBoostingRegressor": _REGRESSORS,
     "sklearn.tree.DecisionTreeRegressor": _REGRESSORS,
     "sklearn.dummy.DummyRegressor": _REGRESSORS,
+    "pyspark.ml.classification.LogisticRegression": _CLASSIFIERS,
+    "pyspark.ml.classification.RandomForestClassifier": _CLASSIFIERS,
+    "pyspark.ml.classification.GBTClassifier": ("binary",),
+    "pyspark.ml.regression.LinearRegression": _REGRESSORS,
+    "pyspark.ml.regression.RandomForestRegressor": _REGRESSORS,
+    "pyspark.ml.regression.GBTRegressor": _REGRESSORS,
 }
 """What may be trained, and for which tasks. Each can be saved without pickle."""
 
@@ -115,6 +121,10 @@ class CategoricalSteps(Definition):
     min_rows: int = Field(default=20, ge=1)
 
 
+MLLIB_ENCODINGS = ("one_hot", "ordinal")
+"""Encodings that Spark MLlib has a stage for."""
+
+
 class Preprocessing(Definition):
     numeric: NumericSteps = NumericSteps()
     categorical: CategoricalSteps | None = Field(default=None, description="Needed as soon as a feature is a string.")
@@ -161,7 +171,7 @@ class Search(Definition):
 
 
 class Algorithm(Definition):
-    """`xgboost`, or the class path of a scikit-learn estimator from the allow-list."""
+    """`xgboost`, or the class path of a scikit-learn or Spark MLlib estimator from the allow-list."""
 
     name: str
     params: dict[str, Scalar] = Field(
@@ -176,8 +186,12 @@ class Algorithm(Definition):
     engine: Literal["auto", "local", "spark"] = Field(
         default="auto",
         description="local: in one process, up to limits.local_matrix_bytes; spark: by the cluster (xgboost); auto: "
-        "local while the rows fit.",
+        "local while the rows fit. pyspark.ml algorithms are always trained by the cluster.",
     )
+
+    @property
+    def is_mllib(self) -> bool:
+        return self.name.startswith("pyspark.ml.")
 
     @model_validator(mode="after")
     def _allowed(self) -> Algorithm:
@@ -190,6 +204,8 @@ class Algorithm(Definition):
         only_boosting = sorted({"rounds", "early_stopping_rounds"} & self.model_fields_set)
         if self.name != "xgboost" and only_boosting:
             raise ValueError(f"{', '.join(only_boosting)}: only xgboost has rounds; use params")
-        if self.engine == "spark" and self.name != "xgboost":
+        if self.engine == "local" and self.is_mllib:
+            raise ValueError(f"engine: local cannot train {self.name}: MLlib runs on the cluster; leave engine out")
+        if self.engine == "spark" and self.name != "xgboost" and not self.is_mllib:
             raise ValueError(f"engine: spark cannot train {self.name}: scikit-learn runs in one process")
         return self

@@ -12,6 +12,9 @@ import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import yaml
+
+from scorelake.matrix import matrix
 from scorelake.scoring.loaded import Loaded, Predictor
 
 
@@ -19,7 +22,8 @@ from scorelake.scoring.loaded import Loaded, Predictor
 class Package:
     """Everything a worker needs. `digest` identifies the files; `features` are the names in the model's order.
 
-    `is_fast` allows a fast way; without, the library's own `predict` answers.
+    `is_fast` allows a fast way; without, the library's own `predict` answers. An empty archive stands for a model that
+    has answered already: its `features` are columns that hold the answers.
     """
 
     digest: str
@@ -57,9 +61,19 @@ def loaded(package: Package) -> Loaded:
     return _loaded[key]
 
 
+def answers_frames(package: Package) -> bool:
+    """Whether it is a Spark MLlib model; told without loading it."""
+    if not zipfile.is_zipfile(io.BytesIO(package.archive)):
+        return False  # nothing, or what will fail in its task
+    with zipfile.ZipFile(io.BytesIO(package.archive)) as archive:
+        return "MLmodel" in archive.namelist() and "spark" in yaml.safe_load(archive.read("MLmodel"))["flavors"]
+
+
 def _load(package: Package) -> Loaded:
     from scorelake.scoring.predictors import compile_model
 
+    if not package.archive:
+        return Loaded(lambda batch: matrix(batch, package.features, dtype="float64"), "transform")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     with tempfile.TemporaryDirectory(prefix="scorelake-model-") as folder:
         with zipfile.ZipFile(io.BytesIO(package.archive)) as archive:

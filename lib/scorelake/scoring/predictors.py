@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from scorelake.errors import ModelRefused
+from scorelake import mllib
 from scorelake.matrix import numbers
 from scorelake.scoring import boosters, pipelines
 from scorelake.scoring.loaded import Loaded
@@ -32,8 +32,8 @@ def compile_model(folder: Path, features: tuple[str, ...], *, is_fast: bool = Tr
     """
     flavours = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["flavors"]
     if "spark" in flavours:
-        # Its pyfunc would start a Spark of its own in every worker.
-        raise ModelRefused("a Spark MLlib model answers only by its own transform, which score_batch does not ask")
+        # Its pyfunc would start a Spark of its own in every worker: see `transformed`.
+        return _transforming(folder, features)
     if is_fast:
         try:
             found = _fast(folder, flavours, features)
@@ -64,6 +64,17 @@ def _library(folder: Path, flavours: Mapping[str, Any], features: tuple[str, ...
         return np.asarray(ask(_frame(batch, features)), dtype=np.float64)
 
     return Loaded(predict, "library")
+
+
+def _transforming(folder: Path, features: tuple[str, ...]) -> Loaded:
+    import pyarrow as pa
+
+    model = mllib.load(str(folder))
+
+    def predict(batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
+        return mllib.ask(model, pa.Table.from_batches([batch]), features)
+
+    return Loaded(predict, "transform", of_frame=lambda frame: mllib.answered(model, frame, features))
 
 
 def _asked(folder: Path, flavours: Mapping[str, Any]) -> Any:

@@ -16,7 +16,7 @@ from scorelake.tables import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
     Batches = Iterable[pa.RecordBatch]
     Task = Callable[[Iterable[Batch]], Iterator[pa.RecordBatch]]
@@ -32,6 +32,14 @@ class Rows(Protocol):
 
     @property
     def types(self) -> Mapping[str, str]: ...
+
+    @property
+    def frame(self) -> DataFrame:
+        """The same rows by way of Spark, for models that answer frames."""
+        ...
+
+    @property
+    def tasks(self) -> int: ...
 
     def map(self, task: Task, columns: Sequence[str], schema: str) -> DataFrame:
         """`task` over batches of `columns`, in that order, as a frame of `schema`."""
@@ -56,7 +64,7 @@ class FrameRows:
 
     @property
     def types(self) -> Mapping[str, str]:
-        return {column.name: column.dataType.simpleString() for column in self.frame.schema}
+        return types_of(self.frame)
 
     def map(self, task: Task, columns: Sequence[str], schema: str) -> DataFrame:
         packing = Packing.of(columns, self.types)
@@ -83,13 +91,17 @@ class SliceFile:
 class FileRows:
     """Parquet files that hold exactly the rows wanted; no value crosses from the JVM.
 
-    `types` are the table's own: a column that an older file lacks is null there, a narrower one is cast.
+    `frame` holds these rows too; its types are the table's own: a column that an older file lacks is null there, a
+    narrower one is cast.
     """
 
-    spark: SparkSession
+    frame: DataFrame
     files: tuple[SliceFile, ...]
-    types: Mapping[str, str]
     tasks: int
+
+    @property
+    def types(self) -> Mapping[str, str]:
+        return types_of(self.frame)
 
     def map(self, task: Task, columns: Sequence[str], schema: str) -> DataFrame:
         files, parts, kinds = self.files, self.tasks, self._kinds(columns)
@@ -98,7 +110,7 @@ class FileRows:
             mine = [part for batch in batches for part in batch.column(0).to_pylist()]
             return task(Batch(read) for part in mine for read in _read(files, kinds, part=part, parts=parts))
 
-        return self.spark.range(0, parts, 1, parts).mapInArrow(run, schema)
+        return self.frame.sparkSession.range(0, parts, 1, parts).mapInArrow(run, schema)
 
     def first(self, columns: Sequence[str], count: int) -> pa.Table:
         import pyarrow as pa
@@ -113,6 +125,10 @@ class FileRows:
 
     def _kinds(self, columns: Sequence[str]) -> dict[str, pa.DataType]:
         return arrow_types({name: self.types[name] for name in columns})
+
+
+def types_of(frame: DataFrame) -> dict[str, str]:
+    return {column.name: column.dataType.simpleString() for column in frame.schema}
 
 
 def arrow_types(types: Mapping[str, str]) -> dict[str, pa.DataType]:

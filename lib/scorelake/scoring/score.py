@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from scorelake import worker
 from scorelake.errors import ContractBroken
+from scorelake.scoring import transformed
 from scorelake.scoring.answers import Layout, Report
 from scorelake.scoring.asking import Asked
 from scorelake.scoring.members import Member, Observed, Observer
@@ -39,6 +40,7 @@ def score(
     the key by which observers are kept apart. ContractBroken names a missing or repeated column.
     """
     watched = dict(observers or {})
+    rows, members = transformed.answered(rows, members)
     wanted = list(
         dict.fromkeys(
             [

@@ -62,7 +62,7 @@ class Bundle:
     """Everything that becomes the folder of a version. `files` stand in `scorelake/` by name."""
 
     model: Any
-    flavour: Literal["xgboost", "sklearn"]
+    flavour: Literal["xgboost", "sklearn", "spark"]
     task: str
     columns: tuple[Column, ...]
     classes: tuple[str, ...]
@@ -84,6 +84,10 @@ def write(bundle: Bundle, folder: Path) -> str:
         import mlflow.xgboost
 
         mlflow.xgboost.save_model(bundle.model, model_format="ubj", **common)
+    elif bundle.flavour == "spark":
+        import mlflow.spark
+
+        mlflow.spark.save_model(bundle.model, **common)
     else:
         import mlflow.sklearn
 
@@ -110,7 +114,7 @@ def _signature(bundle: Bundle) -> Any:
 
     inputs = Schema([ColSpec("double" if c.kind == "number" else "string", c.name) for c in bundle.columns])
     answer = np.dtype("float32") if bundle.flavour == "xgboost" else np.dtype("float64")
-    classes = len(bundle.classes) or (2 if bundle.flavour == "sklearn" and bundle.task == "binary" else 0)
+    classes = len(bundle.classes) or (2 if bundle.flavour != "xgboost" and bundle.task == "binary" else 0)
     outputs = Schema([TensorSpec(answer, (-1, classes) if classes else (-1,))])
     return ModelSignature(inputs=inputs, outputs=outputs)
 
@@ -166,6 +170,8 @@ def why_unsafe(folder: Path) -> str | None:
     flavours = _mlmodel(folder)["flavors"]
     if "python_model" in flavours.get("python_function", {}):
         return "a cloudpickled Python model runs any code when loaded; log it as models-from-code"
+    if "spark" in flavours and (asked := _foreign_stages(folder / flavours["spark"]["model_data"])):
+        return f"its pipeline holds stages that Scorelake does not make: {', '.join(asked)}"
     sklearn = flavours.get("sklearn")
     if sklearn is not None and sklearn.get("serialization_format") != "skops":
         return f"scikit-learn model saved as {sklearn.get('serialization_format')}: pickle runs any code when loaded"
@@ -173,6 +179,19 @@ def why_unsafe(folder: Path) -> str | None:
     if foreign:
         return f"its file asks to trust types that Scorelake does not: {', '.join(sorted(foreign))}"
     return None
+
+
+def _foreign_stages(folder: Path) -> list[str]:
+    """Classes of an MLlib pipeline beyond MLlib's own, and SQL that calls into the JVM."""
+    found = set()
+    for path in folder.rglob("metadata/part-*"):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            stage = json.loads(line)
+            if not stage["class"].startswith(("org.apache.spark.ml.", "pyspark.ml.")):
+                found.add(stage["class"])
+            statement = stage.get("paramMap", {}).get("statement", "").lower()
+            found |= {name for name in ("reflect", "java_method") if name in statement}
+    return sorted(found)
 
 
 def _mlmodel(folder: Path) -> dict[str, Any]:

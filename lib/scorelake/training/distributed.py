@@ -50,7 +50,7 @@ def learner(frame: DataFrame, *, workers: int | None = None) -> Learner:
         columns = names(data.features, "number")
         rows = frame.where("split IN ('train', 'validation')").select(
             F.array(*map(_number, columns)).alias(_FEATURES),
-            _label(spec.task, data.classes).alias(_LABEL),
+            label_of(spec.task, data.classes).alias(_LABEL),
             (frame["split"] == "validation").alias(_IS_VALIDATION),
         )
         watched = _require_labels(rows)
@@ -133,7 +133,7 @@ def _number(name: str) -> Column:
     return F.coalesce(F.col(quoted(name)).cast("double").cast("float"), F.lit(math.nan).cast("float"))
 
 
-def _label(task: Task, classes: Sequence[str]) -> Column:
+def label_of(task: Task, classes: Sequence[str]) -> Column:
     """The label as XGBoost takes it; NaN for a class that is not among `classes`."""
     from pyspark.sql import functions as F
 

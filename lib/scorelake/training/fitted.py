@@ -24,7 +24,7 @@ class Learnt:
     """A model and how to ask it. `flavour` is MLflow's; `details` are facts of the fit, such as rounds used."""
 
     model: Any
-    flavour: Literal["xgboost", "sklearn"]
+    flavour: Literal["xgboost", "sklearn", "spark"]
     predict: Predict = field(repr=False)
     details: Mapping[str, float | int | str] = field(default_factory=dict)
 

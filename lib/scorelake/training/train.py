@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from scorelake import metrics
 from scorelake.metrics import Estimate
 from scorelake.models import Model, NumericSteps
-from scorelake.training import baselines, boosting, checks, evidence, pipelines, search
+from scorelake.training import baselines, boosting, checks, evidence, mllib, pipelines, search
 from scorelake.training.collect import Precision
 from scorelake.training.dataset import Dataset, Part, names
 from scorelake.training.fitted import Fitted, Learner, Learnt, Predict, Scored
@@ -51,7 +51,9 @@ def fit(spec: Model, data: Dataset, learner: Learner | None = None) -> Fitted:
 
 
 def learn(spec: Model, data: Dataset) -> Learnt:
-    """The fitted model alone, without judging it."""
+    """The fitted model alone, without judging it, from the rows of `data`: in this process, or by MLlib."""
+    if spec.algorithm.is_mllib:
+        return mllib.learn(spec, data)
     needs_preparation = not _takes_numbers_as_they_are(spec) or bool(names(data.features, "category"))
     return pipelines.fit(spec, data) if needs_preparation else boosting.fit(spec, data)
 
