@@ -6,18 +6,20 @@ MLlib always trains on the cluster.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scorelake.stores.lake import files_of
 from scorelake.training import collect, distributed, mllib, train
+from scorelake.training.journal import Journal
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from scorelake.models import Model
-    from scorelake.settings import Limits
+    from scorelake.models import Algorithm, Model
+    from scorelake.settings import Limits, Settings
     from scorelake.training.dataset import Dataset
-    from scorelake.training.fitted import Learner
+    from scorelake.training.fitted import Learner, Learnt
 
 
 def rows_and_learner(
@@ -29,23 +31,16 @@ def rows_and_learner(
     """
     dtype = train.matrix_type(spec)
     found = collect.extent(rows, features, task=spec.task, keys=keys, dtype=dtype)
-    limit, engine = limits.local_matrix_bytes, spec.algorithm.engine
+    limit = limits.local_matrix_bytes
     is_large = found.bytes > limit
-    can_spark = spec.algorithm.name == "xgboost" or spec.algorithm.is_mllib
-    is_local = not spec.algorithm.is_mllib and (
-        engine == "local" or (engine == "auto" and not (is_large and can_spark))
-    )
-    learner: Learner = train.learn
+    on_cluster = [algorithm for algorithm in spec.algorithms if _is_for_cluster(algorithm, is_large=is_large)]
     notes: list[str] = []
     few = rows
-    if not is_local:
-        learner = (
-            mllib.learner(rows, keys=keys)
-            if spec.algorithm.is_mllib
-            else distributed.learner(rows, workers=limits.training_workers)
-        )
-        notes.append(f"{spec.name}: trained by Spark on {sum(found.rows.values()) - found.rows['test']:,} rows")
-    if is_large and not is_local:
+    if on_cluster:
+        of_names = "" if len(spec.algorithms) == 1 else f" ({', '.join(algorithm.name for algorithm in on_cluster)})"
+        teaching = sum(found.rows.values()) - found.rows["test"]
+        notes.append(f"{spec.name}: trained by Spark on {teaching:,} rows{of_names}")
+    if is_large and len(on_cluster) == len(spec.algorithms):
         few = collect.sample(rows, found, keys=keys, limit_bytes=limit)
         kept = collect.extent(few, features, task=spec.task, keys=keys, dtype=dtype)
         shown = ", ".join(f"{part} {kept.rows[part]:,} of {found.rows[part]:,}" for part in kept.rows)
@@ -53,4 +48,28 @@ def rows_and_learner(
         found = kept
     files = files_of(rows) if few is rows else ()
     data = collect.collect(few, found, task=spec.task, keys=keys, limit_bytes=limit, dtype=dtype, files=files)
+    if not on_cluster:
+        return data, train.learn, tuple(notes)
+
+    def learner(one: Model, data: Dataset) -> Learnt:
+        if one.algorithm.is_mllib:
+            return mllib.learner(rows, keys=keys)(one, data)
+        if _is_for_cluster(one.algorithm, is_large=is_large):
+            return distributed.learner(rows, workers=limits.training_workers)(one, data)
+        return train.learn(one, data)
+
     return data, learner, tuple(notes)
+
+
+def progress(settings: Settings, name: str, model_hash: str, version: int) -> Journal | None:
+    """Where this training notes how far it is: one that starts again from the same rows and model file goes on."""
+    if settings.checkpoints is None:
+        return None
+    return Journal(Path(settings.checkpoints) / name / f"{model_hash[:16]}-{version}" / "trials.jsonl")
+
+
+def _is_for_cluster(algorithm: Algorithm, *, is_large: bool) -> bool:
+    """Whether Spark trains it: MLlib always, XGBoost where it is told to or the rows ask for it."""
+    if algorithm.name != "xgboost":
+        return algorithm.is_mllib
+    return algorithm.engine == "spark" or (algorithm.engine == "auto" and is_large)

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
     from scorelake.definitions import Definitions
     from scorelake.feature_store.definitions import FeatureRepo
     from scorelake.models import Model
-    from scorelake.settings import Limits
     from scorelake.stores.model_registry import ModelRegistry
     from scorelake.training.fitted import Fitted
 
@@ -54,7 +53,7 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
 
     wanted = cli.chosen(definitions.models, only)
     return runs.combined(
-        _train(lake, registry, definitions, repo, name, day, settings.limits) for day in dates for name in wanted
+        _train(lake, registry, definitions, repo, name, day, settings) for day in dates for name in wanted
     )
 
 
@@ -65,7 +64,7 @@ def _train(
     repo: FeatureRepo,
     name: str,
     day: date,
-    limits: Limits,
+    settings: Settings,
 ) -> Outcome:
     spec = definitions.models[name]
     rows = lake.read_slices(f"training.{name}", [day])
@@ -74,15 +73,17 @@ def _train(
     features = spec.features.choose([feature for _, feature in repo.request(spec.feature_service).asked])
     keys = definitions.labels[spec.label].keys
 
-    data, learner, notes = _learning.rows_and_learner(spec, rows, features, keys, limits)
-    fitted = train.fit(spec, data, learner)
+    version, _ = lake.marks(f"training.{name}", "build_training_set")[day]
+    data, learner, notes = _learning.rows_and_learner(spec, rows, features, keys, settings.limits)
+    progress = _learning.progress(settings, name, hashes.model(definitions, name), version)
+    fitted = train.fit(spec, data, learner, progress)
+    spec = fitted.spec
     signs = leakage.check(spec, data, fitted, train.learn, run_date=day)
     ops.record_decisions(lake, signs)
     leaks = tuple(f"{name}: {sign.reason}" for sign in signs if sign.verdict == "fail")
     if leaks:
         return Outcome(refused=leaks)
 
-    version, _ = lake.marks(f"training.{name}", "build_training_set")[day]
     tags = {
         _registry.RUN_DATE: day.isoformat(),
         _registry.RUN_ID: runs.run_id(),
@@ -92,6 +93,11 @@ def _train(
     }
     profile = _profile(rows, features, fitted, data.validation.categories, spec)
     number = registry.register(name, _bundle(spec, fitted, profile, tags), _record(spec, fitted, tags))
+    if progress is not None:
+        progress.forget()
+    if fitted.trials:
+        ranked = ", ".join(f"{one} {value:.4f}" for one, value in fitted.ranking)
+        notes = (*notes, f"{name}: {spec.headline} on validation: {ranked}")
     warnings = tuple(f"{name}: {sign.reason}" for sign in signs if sign.verdict == "warn")
     return Outcome(notes=(_summary(name, number, spec, fitted), *notes, *warnings, *fitted.warnings))
 
@@ -132,6 +138,7 @@ def _bundle(spec: Model, fitted: Fitted, profile: Profile, tags: Mapping[str, st
         requirements=_registry.requirements(fitted.learnt.flavour),
         files={
             _registry.PROFILE: profile.to_json().encode(),
+            "ranking.json": json.dumps(fitted.ranking).encode(),
             _registry.IMPORTANCE: json.dumps(dict(fitted.importance)).encode(),
             "card.md": card.markdown(page).encode(),
             "card.html": card.html(page).encode(),
@@ -142,7 +149,11 @@ def _bundle(spec: Model, fitted: Fitted, profile: Profile, tags: Mapping[str, st
 def _record(spec: Model, fitted: Fitted, tags: Mapping[str, str]) -> Record:
     details = {key: str(value) for key, value in fitted.learnt.details.items()}
     trials = tuple(
-        Record({name: str(value) for name, value in trial.params.items()}, _told({spec.headline: trial.value}), {})
+        Record(
+            {"algorithm": trial.algorithm, **{name: str(value) for name, value in trial.params.items()}},
+            _told({spec.headline: trial.value}),
+            {},
+        )
         for trial in fitted.trials
     )
     params = {name: str(value) for name, value in fitted.params.items()}

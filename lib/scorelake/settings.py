@@ -143,6 +143,9 @@ class Settings(Definition):
     mlflow: MlflowSettings = MlflowSettings()
     feast: FeastSettings = FeastSettings()
     reports: str = ""
+    checkpoints: str | None = Field(
+        default=None, description="Folder of the driver where a training that is killed leaves how far it was."
+    )
     logs: Literal["text", "json"] = Field(default="text", description="Log lines for people, or JSON for a service.")
     report: ReportSettings = ReportSettings()
     notify: NotifySettings = NotifySettings()
@@ -265,13 +268,14 @@ def _with_places(document: Document, conf_dir: Path) -> Document:
             "mlflow": {"tracking_uri": f"sqlite:///{home}/mlflow.db", "artifact_root": f"{home}/mlflow"},
             "feast": {"registry": f"{home}/feast/registry.db", "online_store": f"{home}/feast/online.db"},
             "reports": f"{home}/reports",
+            "checkpoints": f"{home}/checkpoints",
         }
         data = _merged(derived, {**data, "local": {**data["local"], "home": home}})
     for section, key in (("lake", "root"), ("lake", "read_root"), ("landing", "root"), ("feast", "registry")):
         value = (data.get(section) or {}).get(key)
         if isinstance(value, str):
             data[section] = {**data[section], key: _absolute(value, conf_dir)}
-    for key in ("reports", "feature_repo"):
+    for key in ("reports", "checkpoints", "feature_repo"):
         if isinstance(data.get(key), str):
             data[key] = _absolute(data[key], conf_dir)
     data.setdefault("feature_repo", _absolute("../feature_repo", conf_dir))

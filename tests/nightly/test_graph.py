@@ -65,6 +65,14 @@ def test_a_cosmetic_edit_keeps_the_hash_and_a_meaningful_one_changes_it(conf: Pa
     assert hashes.table(load_definitions(conf), "silver.sales") != before
 
 
+def test_keys_that_came_later_change_no_hash_of_a_model_file_without_them(conf: Path) -> None:
+    definitions = load_definitions(conf)
+    assert hashes.model(definitions, "churn").startswith("9912f168dc7d7b2b")
+    assert hashes.split(definitions, "next_spend").startswith("9d50b816f5555384")
+    edit(conf / "models/churn.yaml", lambda text: text + "compare: [{name: sklearn.dummy.DummyClassifier}]\n")
+    assert not hashes.model(load_definitions(conf), "churn").startswith("9912f168dc7d7b2b")
+
+
 def test_a_population_is_part_of_its_labels_meaning(conf: Path) -> None:
     before = hashes.table(load_definitions(conf), "gold.churn_60d")
     edit(conf / "populations/buyers.sql", lambda sql: sql.replace("200", "201"))

@@ -43,6 +43,11 @@ class Model(Definition):
     split: Split
     preprocessing: Preprocessing | None = None
     algorithm: Algorithm
+    compare: tuple[Algorithm, ...] = Field(
+        default=(),
+        description="Further algorithms that learn from the same parts; the best by the headline on validation is "
+        "registered, of equals the first.",
+    )
     seed: int = Field(default=0, ge=0, lt=2**31)
     metrics: Metrics = Metrics()
     promotion: Promotion = Promotion()
@@ -53,6 +58,16 @@ class Model(Definition):
     @property
     def headline(self) -> str:
         return self.metrics.headline or HEADLINE[self.task]
+
+    @property
+    def algorithms(self) -> tuple[Algorithm, ...]:
+        """All that are tried; one of them is registered."""
+        return (self.algorithm, *self.compare)
+
+    def with_algorithm(self, algorithm: Algorithm) -> Model:
+        """The same model file with this algorithm alone, its parameters chosen."""
+        alone = algorithm.model_copy(update={"search": None})
+        return self.model_copy(update={"algorithm": alone, "compare": ()})
 
     @property
     def preparation(self) -> NumericSteps:
@@ -68,23 +83,27 @@ class Model(Definition):
             raise ValueError(f"a {self.task} model has no metric {', '.join(unknown)}; there are: {', '.join(known)}")
         if self.headline == "bias":
             raise ValueError("bias is no headline: every constant model has none; choose another metric")
-        if self.task not in ALGORITHMS[self.algorithm.name]:
-            raise ValueError(f"algorithm {self.algorithm.name} cannot do task {self.task}")
+        for algorithm in self.algorithms:
+            self._fits(algorithm)
         if self.scoring.cut is not None and self.task != "binary":
             raise ValueError("scoring.cut needs task: binary")
-        if self.scoring.reasons and not self.algorithm.name.startswith(("xgboost", "sklearn.linear_model.")):
-            raise ValueError("scoring.reasons needs xgboost or a linear model: others have no exact contributions")
-        if self.algorithm.is_mllib:
-            self._fits_mllib()
         return self
 
-    def _fits_mllib(self) -> None:
+    def _fits(self, algorithm: Algorithm) -> None:
+        if self.task not in ALGORITHMS[algorithm.name]:
+            raise ValueError(f"algorithm {algorithm.name} cannot do task {self.task}")
+        if self.scoring.reasons and not algorithm.name.startswith(("xgboost", "sklearn.linear_model.")):
+            raise ValueError("scoring.reasons needs xgboost or a linear model: others have no exact contributions")
+        if algorithm.is_mllib:
+            self._fits_mllib(algorithm)
+
+    def _fits_mllib(self, algorithm: Algorithm) -> None:
         if self.preparation.impute == "none":
-            raise ValueError(f"{self.algorithm.name} takes no nulls: declare preprocessing.numeric.impute")
+            raise ValueError(f"{algorithm.name} takes no nulls: declare preprocessing.numeric.impute")
         categorical = self.preprocessing.categorical if self.preprocessing else None
         if categorical is not None and categorical.encode not in MLLIB_ENCODINGS:
             raise ValueError(
-                f"preprocessing.categorical.encode: {categorical.encode} has no MLlib stage; for {self.algorithm.name} "
+                f"preprocessing.categorical.encode: {categorical.encode} has no MLlib stage; for {algorithm.name} "
                 f"there are: {', '.join(MLLIB_ENCODINGS)}"
             )
 

@@ -150,11 +150,16 @@ class Range(Definition):
 class Search(Definition):
     """Parameters tried on validation by the headline metric; what wins replaces `algorithm.params`.
 
-    random: `trials` draws from lists and ranges. grid: every combination of lists.
+    random: `trials` draws from lists and ranges. grid: every combination of lists. bayesian: each draw learns from
+    those before (optuna's tree-structured Parzen estimator). The same seed tries the same, unless `minutes` ends it.
     """
 
-    method: Literal["random", "grid"] = "random"
+    method: Literal["random", "grid", "bayesian"] = "random"
     trials: int = Field(default=20, ge=2, le=1000, description="How many draws; a grid may not hold more.")
+    minutes: float | None = Field(default=None, gt=0, description="No trial begins after so long, whatever `trials`.")
+    patience: int | None = Field(
+        default=None, ge=2, description="Stop after so many trials in a row that were no better than the best."
+    )
     params: dict[str, Range | tuple[Scalar, ...]] = Field(min_length=1)
 
     @model_validator(mode="after")
@@ -164,7 +169,7 @@ class Search(Definition):
             raise ValueError("params: a list of values is empty")
         if self.method == "grid":
             if len(lists) < len(self.params):
-                raise ValueError("a grid needs lists; ranges need method: random")
+                raise ValueError("a grid needs lists; ranges need method: random or bayesian")
             if (size := prod(map(len, lists))) > self.trials:
                 raise ValueError(f"the grid holds {size} combinations, more than trials: {self.trials}")
         return self

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from scorelake import sql
 from scorelake.definitions import Definitions
 from scorelake.digests import definition_hash, python_meaning
@@ -47,7 +49,23 @@ def split(definitions: Definitions, model: str) -> str:
 def model(definitions: Definitions, name: str) -> str:
     """Hash of everything in a model file that shapes the model itself; how it is judged and watched is left out."""
     judged_after = {"description", "metrics", "promotion", "scoring", "drift", "performance"}
-    return definition_hash({"model": definitions.models[name].model_dump(mode="json", exclude=judged_after)})
+    document = definitions.models[name].model_dump(mode="json", exclude=judged_after)
+    return definition_hash({"model": _without_unused(document)})
+
+
+_LATER: dict[str, object] = {"compare": [], "minutes": None, "patience": None}
+"""Keys that model files did not have at first, and what they are where a file does not use them."""
+
+
+def _without_unused(document: Any) -> Any:
+    """The document as before those keys, so that no file's hash changes because they can be used."""
+    if isinstance(document, list):
+        return [_without_unused(each) for each in document]
+    if not isinstance(document, dict):
+        return document
+    return {
+        key: _without_unused(value) for key, value in document.items() if not (key in _LATER and value == _LATER[key])
+    }
 
 
 def drift(definitions: Definitions, name: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from scorelake.metrics import Estimate
+from scorelake.metrics import Estimate, better
 from scorelake.models import Model, Scalar
 from scorelake.training.dataset import Dataset, Feature, Part
 
@@ -43,10 +43,11 @@ class Scored:
 
 @dataclass(frozen=True)
 class Trial:
-    """One set of searched parameters and the headline metric it reached on validation; None if it could not."""
+    """One algorithm with its parameters and the headline metric it reached on validation; None if it could not."""
 
     params: Mapping[str, Scalar]
     value: float | None
+    algorithm: str = ""
 
 
 @dataclass(frozen=True)
@@ -74,8 +75,10 @@ class Fitted:
 
     `metrics` by part and name; `baselines` by baseline, part and name; `importance` by feature: by how much the
     headline metric gets worse on validation when the feature is shuffled, greatest first. `params` are the
-    algorithm's, after a search those that won it.
+    algorithm's, after a search those that won it; `spec` is the model file with the algorithm that won.
     """
+
+    spec: Model = field(repr=False)
 
     learnt: Learnt
     features: tuple[Feature, ...]
@@ -92,6 +95,21 @@ class Fitted:
     @property
     def feature_names(self) -> list[str]:
         return [feature.name for feature in self.features]
+
+    @property
+    def ranking(self) -> tuple[tuple[str, float], ...]:
+        """Each algorithm's best trial and each baseline by the headline metric on validation, best first."""
+        headline = self.spec.headline
+        found: dict[str, float] = {}
+        for trial in self.trials:
+            value, known = trial.value, found.get(trial.algorithm)
+            if value is not None and (known is None or better(headline, value, known) > 0):
+                found[trial.algorithm] = value
+        for name, parts in self.baselines.items():
+            value = parts["validation"].get(headline)
+            if value is not None:
+                found[name] = value
+        return tuple(sorted(found.items(), key=lambda item: better(headline, 0.0, item[1])))
 
     @property
     def values(self) -> dict[str, float]:

@@ -11,6 +11,7 @@ from scorelake.training import baselines, boosting, checks, evidence, mllib, pip
 from scorelake.training.collect import Precision
 from scorelake.training.dataset import Dataset, Part, names
 from scorelake.training.fitted import Fitted, Learner, Learnt, Predict, Scored
+from scorelake.training.journal import Journal
 
 JUDGED = ("validation", "test")
 
@@ -20,20 +21,22 @@ def matrix_type(spec: Model) -> Precision:
     return "float32" if _takes_numbers_as_they_are(spec) else "float64"
 
 
-def fit(spec: Model, data: Dataset, learner: Learner | None = None) -> Fitted:
+def fit(spec: Model, data: Dataset, learner: Learner | None = None, journal: Journal | None = None) -> Fitted:
     """The model that `spec` describes, fitted on train, stopped early on validation, judged on all parts.
 
     `learner` says where it is fitted, by default in this process; its rows may be more than those of `data`, which
-    then is a sample of them. Same rows, same spec: in this process bit-identical scores.
+    then is a sample of them. Same rows, same spec: in this process bit-identical scores. What `journal` holds of a
+    search that was interrupted is not trained again.
 
     Raises UnfitTrainingSet for rows that cannot teach and ConfigError for parameters that do not exist.
     """
     learner = learner or learn
     warnings = checks.check(data, spec.task)
-    spec, trials = search.best(spec, data, learner)
+    spec, trials = search.best(spec, data, learner, journal)
     learnt = learner(spec, data)
     scored = {name: _scored(learnt, data.parts[name]) for name in JUDGED}
     return Fitted(
+        spec=spec,
         learnt=learnt,
         features=data.features,
         classes=data.classes,
@@ -59,7 +62,7 @@ def learn(spec: Model, data: Dataset) -> Learnt:
 
 
 def _takes_numbers_as_they_are(spec: Model) -> bool:
-    return spec.algorithm.name == "xgboost" and spec.preparation == NumericSteps()
+    return all(one.name == "xgboost" for one in spec.algorithms) and spec.preparation == NumericSteps()
 
 
 def _scored(learnt: Learnt, part: Part) -> Scored:
