@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scorelake.errors import ConfigError
-from scorelake.models import EntitySplit, TemporalSplit
+from scorelake.models import EntitySplit, StratifiedSplit, TemporalSplit, Unseen
 from scorelake.training.splits import with_split
 
 if TYPE_CHECKING:
@@ -57,6 +57,34 @@ def test_gap_may_be_longer_but_not_shorter_than_the_horizon(spark: SparkSession)
     shorter = TEMPORAL.model_copy(update={"gap": timedelta(days=27)})
     with pytest.raises(ConfigError, match="27 days is shorter than the label's horizon, 4 weeks"):
         with_split(labels(spark, instants), shorter, horizon=HORIZON, known_by=EVER, seed=0)
+
+
+def test_entities_kept_out_are_in_test_alone(spark: SparkSession) -> None:
+    split = TEMPORAL.model_copy(update={"unseen": Unseen(keys=("customer",), share=0.25)})
+    instants = [VALIDATION - HORIZON, VALIDATION, TEST]
+    rows = [(n, t, t + HORIZON) for n in range(400) for t in instants]
+    frame = spark.createDataFrame(rows, "customer bigint, event_timestamp timestamp, label_available_at timestamp")
+    found: dict[int, list[str]] = {}
+    for row in with_split(frame, split, horizon=HORIZON, known_by=EVER, seed=3).collect():
+        found.setdefault(row["customer"], []).append(row["split"])
+    assert {tuple(sorted(parts)) for parts in found.values()} == {("test",), ("test", "train", "validation")}
+    assert sum(parts == ["test"] for parts in found.values()) / 400 == pytest.approx(0.25, abs=0.07)
+
+
+def test_each_part_holds_its_share_of_each_label_and_whole_entities(spark: SparkSession) -> None:
+    split = StratifiedSplit(kind="stratified", keys=("cus.tomer",), validation=0.2, test=0.3)
+    rows = spark.range(2000).selectExpr(
+        "if(id < 4, null, id div 2) as `cus.tomer`",
+        "timestamp'2026-01-01' as event_timestamp",
+        "timestamp'2026-02-01' as label_available_at",
+        "if(id div 2 % 100 = 0, id % 2, 0) as label",  # 9 or 10 of 1,000 entities
+    )
+    found = with_split(rows, split, horizon=HORIZON, known_by=EVER, seed=3).toPandas()
+    assert len(found) == 2000
+    assert found.groupby("cus.tomer", dropna=False)["split"].nunique().max() == 1
+    assert found[found["label"] == 1]["split"].value_counts().to_dict() == {"train": 5, "test": 3, "validation": 2}
+    shares = found["split"].value_counts() / 2000
+    assert shares.to_dict() == pytest.approx({"train": 0.5, "test": 0.3, "validation": 0.2}, abs=0.002)
 
 
 def test_entity_stays_in_its_part_and_shares_are_kept(spark: SparkSession) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from scorelake.errors import ConfigError, ScorelakeError, UnfitTrainingSet
 from scorelake.models import ALGORITHMS, METRICS, Task
@@ -67,6 +68,27 @@ def test_same_rows_and_seed_give_bit_identical_scores(task: Task, preprocessing:
     assert first.importance == second.importance
     other = train.fit(spec.model_copy(update={"seed": 8}), dataset(task))
     assert first.scored["test"].score.tobytes() != other.scored["test"].score.tobytes()
+
+
+def test_entities_that_train_does_not_know_are_judged_apart() -> None:
+    split = {"kind": "temporal", "validation_from": "2026-01-01", "test_from": "2026-02-01"}
+    data = dataset()
+    entity = np.where(np.arange(400) < 100, 10_000, data.test.entity)
+    data = replace(data, parts={**data.parts, "test": replace(data.test, entity=entity)})
+    found = train.fit(model(split=split | {"unseen": {"keys": ["customer_id"]}}), data).metrics
+    assert {name: part["auc"].rows for name, part in found.items() if name.startswith("test")} == {
+        "test": 400,
+        "test_seen": 300,
+        "test_unseen": 100,
+    }
+    assert "test_seen" not in train.fit(model(split=split), data).metrics
+
+
+def test_a_stratified_split_needs_classes() -> None:
+    split = {"kind": "stratified", "keys": ["customer_id"]}
+    assert model(split=split).split.kind == "stratified"
+    with pytest.raises(ValidationError, match="stratified needs classes"):
+        model("regression", split=split)
 
 
 def test_booster_is_cut_to_its_best_round() -> None:

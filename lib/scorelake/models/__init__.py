@@ -22,8 +22,10 @@ from scorelake.models.learning import (
     Scalar,
     Search,
     Split,
+    StratifiedSplit,
     Task,
     TemporalSplit,
+    Unseen,
 )
 from scorelake.models.performing import Performance
 from scorelake.models.serving import Canary, Scoring, ScoringLimits
@@ -83,6 +85,8 @@ class Model(Definition):
             raise ValueError(f"a {self.task} model has no metric {', '.join(unknown)}; there are: {', '.join(known)}")
         if self.headline == "bias":
             raise ValueError("bias is no headline: every constant model has none; choose another metric")
+        if isinstance(self.split, StratifiedSplit) and self.task == "regression":
+            raise ValueError("split.kind: stratified needs classes; a regression model takes entity or temporal")
         for algorithm in self.algorithms:
             self._fits(algorithm)
         if self.scoring.cut is not None and self.task != "binary":
@@ -135,6 +139,8 @@ __all__ = [
     "ScoringLimits",
     "Search",
     "Split",
+    "StratifiedSplit",
     "Task",
     "TemporalSplit",
+    "Unseen",
 ]

@@ -63,16 +63,25 @@ class FeatureChoice(Definition):
         return [name for name in available if name not in self.exclude and (not self.only or name in self.only)]
 
 
+class Unseen(Definition):
+    """Entities kept out of train and validation for good: a hash of `keys` and the model's seed decides."""
+
+    keys: tuple[str, ...] = Field(min_length=1, description="Columns of the label table, e.g. customer_id.")
+    share: Share = Field(default=0.2, gt=0, lt=1)
+
+
 class TemporalSplit(Definition):
     """Train on the past, judge on the future. Dates are run dates; t = D+1 00:00 as everywhere.
 
-    A row whose label window [t, t + gap) reaches into the next part belongs to no part.
+    A row whose label window [t, t + gap) reaches into the next part belongs to no part. With `unseen`, metrics of test
+    are also reported apart for entities that train knows (test_seen) and for those that it does not (test_unseen).
     """
 
     kind: Literal["temporal"]
     validation_from: date
     test_from: date
     gap: Duration | None = Field(default=None, description="At least the label's horizon, which is the default.")
+    unseen: Unseen | None = None
 
     @model_validator(mode="after")
     def _forwards(self) -> TemporalSplit:
@@ -81,22 +90,32 @@ class TemporalSplit(Definition):
         return self
 
 
-class EntitySplit(Definition):
-    """Every entity belongs to one part for good: a hash of `keys` and the model's seed decides."""
-
-    kind: Literal["entity"]
+class _SharedOut(Definition):
     keys: tuple[str, ...] = Field(min_length=1, description="Columns of the label table, e.g. customer_id.")
     validation: Share = 0.2
     test: Share = 0.2
 
     @model_validator(mode="after")
-    def _room_for_train(self) -> EntitySplit:
+    def _room_for_train(self) -> _SharedOut:
         if not (self.validation > 0 and self.test > 0 and self.validation + self.test < 1):
             raise ValueError("validation and test must be above 0 and leave room for train")
         return self
 
 
-Split = Annotated[TemporalSplit | EntitySplit, Field(discriminator="kind")]
+class EntitySplit(_SharedOut):
+    """Every entity belongs to one part for good: a hash of `keys` and the model's seed decides."""
+
+    kind: Literal["entity"]
+
+
+class StratifiedSplit(_SharedOut):
+    """As `entity`, and each part holds the same share of each label: exact to one entity, so that rare labels are in
+    all of them. An entity of several labels counts as the greatest of them."""
+
+    kind: Literal["stratified"]
+
+
+Split = Annotated[TemporalSplit | EntitySplit | StratifiedSplit, Field(discriminator="kind")]
 
 
 # ------------------------------------------------------------------ preprocessing, fitted on train only

@@ -43,7 +43,7 @@ def population(definitions: Definitions, name: str) -> str:
 def split(definitions: Definitions, model: str) -> str:
     """Hash of how a model's rows are split."""
     spec = definitions.models[model]
-    return definition_hash({"split": spec.split.model_dump(mode="json"), "seed": spec.seed})
+    return definition_hash({"split": _without_unused(spec.split.model_dump(mode="json")), "seed": spec.seed})
 
 
 def model(definitions: Definitions, name: str) -> str:
@@ -53,7 +53,7 @@ def model(definitions: Definitions, name: str) -> str:
     return definition_hash({"model": _without_unused(document)})
 
 
-_LATER: dict[str, object] = {"compare": [], "minutes": None, "patience": None}
+_LATER: dict[str, object] = {"compare": [], "minutes": None, "patience": None, "unseen": None}
 """Keys that model files did not have at first, and what they are where a file does not use them."""
 
 

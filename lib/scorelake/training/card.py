@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from scorelake.metrics import Estimate
-from scorelake.models import EntitySplit, Model
+from scorelake.models import EntitySplit, Model, StratifiedSplit
 from scorelake.training import curves
 from scorelake.training.curves import Curve
 from scorelake.training.fitted import Fitted
@@ -69,7 +69,15 @@ def _origin(spec: Model, fitted: Fitted) -> list[tuple[str, str]]:
 def _split(spec: Model) -> str:
     if isinstance(spec.split, EntitySplit):
         return f"Every entity ({', '.join(spec.split.keys)}) belongs to one part."
-    return f"Split by time: validation from run date {spec.split.validation_from}, test from {spec.split.test_from}."
+    if isinstance(spec.split, StratifiedSplit):
+        return (
+            f"Every entity ({', '.join(spec.split.keys)}) belongs to one part; each part has the same shares of labels."
+        )
+    by_time = f"Split by time: validation from run date {spec.split.validation_from}, test from {spec.split.test_from}."
+    unseen = spec.split.unseen
+    return by_time + (
+        f" {unseen.share:.0%} of the entities ({', '.join(unseen.keys)}) are in test alone." if unseen else ""
+    )
 
 
 def _parts(spec: Model, fitted: Fitted) -> Iterator[tuple[str, ...]]:

@@ -27,7 +27,8 @@ def names(features: Sequence[Feature], kind: Literal["number", "category"]) -> l
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of one split. `label` is 0/1, a class code or a number; `entity` tells rows of one entity."""
+    """The rows of one split. `label` is 0/1, a class code or a number; `entity` tells rows of one entity, in all parts
+    of a Dataset that `collect` made."""
 
     features: tuple[Feature, ...]
     matrix: NDArray[np.floating[Any]] = field(repr=False)

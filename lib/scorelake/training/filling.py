@@ -57,7 +57,8 @@ class Filling:
         if not all(part.is_full for part in self.parts.values()):
             raise ScorelakeError("the training set changed while it was read; pin its version and run again")
         classes = checks.classes(self.parts["train"].label) if self.task == "multiclass" else ()
-        parts = {name: self.parts[name].finished(name, self.keys, classes) for name in PARTS}
+        entities = _entities({name: self.parts[name].identity for name in PARTS}, self.keys)
+        parts = {name: self.parts[name].finished(name, self.keys, classes, entities[name]) for name in PARTS}
         return Dataset(self.features, classes, parts)
 
 
@@ -90,20 +91,20 @@ class _PartFilling:
         self.label[self.rows] = label
         self.identity.append(identity)
 
-    def finished(self, name: str, keys: Sequence[str], classes: tuple[str, ...]) -> Part:
-        order, entity = _order(self.identity, keys)
+    def finished(self, name: str, keys: Sequence[str], classes: tuple[str, ...], entity: NDArray[np.int64]) -> Part:
+        """`entity` of each row, in the order of arrival."""
+        order = _order(self.identity, keys)
         for position in range(self.matrix.shape[1]):
             self.matrix[:, position] = self.matrix[order, position]
             spilled.release(self.matrix)
         categories = {text: values[order] for text, values in self.categories.items()}
         label = self.label[order]
         codes = checks.codes(label, classes, name) if classes else label
-        return Part(self.features, self.matrix, categories, codes, entity)
+        return Part(self.features, self.matrix, categories, codes, entity[order])
 
 
-def _order(identity: list[pa.RecordBatch], keys: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions of the rows sorted by (keys, event_timestamp) and then shuffled, the same way every time; and which
-    entity each is.
+def _order(identity: list[pa.RecordBatch], keys: Sequence[str]) -> NDArray[np.int64]:
+    """Positions of the rows sorted by (keys, event_timestamp) and then shuffled, the same way every time.
 
     Shuffled, so that the first n rows of a part are a random sample of it.
     """
@@ -112,11 +113,24 @@ def _order(identity: list[pa.RecordBatch], keys: Sequence[str]) -> tuple[NDArray
     table = pa.Table.from_batches(identity)
     ranks = [_ranks(table.column(name)) for name in (*keys, "event_timestamp")]
     by_key = np.lexsort(ranks[::-1])
-    is_new = np.zeros(len(by_key), bool)
-    for of_key in ranks[:-1]:
-        is_new[1:] |= np.diff(of_key[by_key]) != 0
     shuffled = np.random.default_rng(0).permutation(len(by_key))
-    return by_key[shuffled].astype(np.int64), np.cumsum(is_new)[shuffled]
+    return by_key[shuffled].astype(np.int64)
+
+
+def _entities(identity: Mapping[str, list[pa.RecordBatch]], keys: Sequence[str]) -> dict[str, NDArray[np.int64]]:
+    """Which entity each row of each part is, by one number in all of them; null keys are one value."""
+    import pyarrow as pa
+
+    table = pa.Table.from_batches([batch for batches in identity.values() for batch in batches])
+    ranks = [_ranks(table.column(name)) for name in keys]
+    by_key = np.lexsort(ranks[::-1])
+    is_new = np.zeros(len(by_key), bool)
+    for of_key in ranks:
+        is_new[1:] |= np.diff(of_key[by_key]) != 0
+    entity = np.empty(len(by_key), np.int64)
+    entity[by_key] = np.cumsum(is_new)
+    ends = np.cumsum([sum(map(len, batches)) for batches in identity.values()])
+    return dict(zip(identity, np.split(entity, ends[:-1]), strict=True))
 
 
 def _ranks(column: pa.ChunkedArray) -> NDArray[np.int64]:

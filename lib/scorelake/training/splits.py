@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from scorelake.dates import as_of, render_duration
 from scorelake.errors import ConfigError
-from scorelake.models import EntitySplit, Split, TemporalSplit
+from scorelake.models import EntitySplit, Split, StratifiedSplit, TemporalSplit
+from scorelake.tables import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 PARTS = ("train", "validation", "test")
+_SLOTS = 1_000_000
 
 
 def with_split(frame: DataFrame, split: Split, *, horizon: timedelta, known_by: datetime, seed: int) -> DataFrame:
@@ -24,12 +27,14 @@ def with_split(frame: DataFrame, split: Split, *, horizon: timedelta, known_by: 
     """
     from pyspark.sql import functions as F
 
-    part = _temporal(split, horizon) if isinstance(split, TemporalSplit) else _by_entity(split, seed)
-    is_mature = F.col("label_available_at") <= F.lit(known_by)
-    return frame.where(is_mature).withColumn("split", part).where(F.col("split").isNotNull())
+    mature = frame.where(F.col("label_available_at") <= F.lit(known_by))
+    if isinstance(split, StratifiedSplit):
+        return _stratified(mature, split, seed)
+    part = _temporal(split, horizon, seed) if isinstance(split, TemporalSplit) else _by_entity(split, seed)
+    return mature.withColumn("split", part).where(F.col("split").isNotNull())
 
 
-def _temporal(split: TemporalSplit, horizon: timedelta) -> Column:
+def _temporal(split: TemporalSplit, horizon: timedelta, seed: int) -> Column:
     from pyspark.sql import functions as F
 
     gap = horizon if split.gap is None else split.gap
@@ -39,15 +44,44 @@ def _temporal(split: TemporalSplit, horizon: timedelta) -> Column:
     t = F.col("event_timestamp")
     validation, test = as_of(split.validation_from), as_of(split.test_from)
     is_validation = (t >= F.lit(validation)) & (t <= F.lit(test - gap))
-    return (
-        F.when(t >= F.lit(test), "test").when(is_validation, "validation").when(t <= F.lit(validation - gap), "train")
-    )
+    is_train = t <= F.lit(validation - gap)
+    if split.unseen is not None:
+        may_teach = _slot(split.unseen.keys, seed) >= round(split.unseen.share * _SLOTS)
+        is_validation, is_train = is_validation & may_teach, is_train & may_teach
+    return F.when(t >= F.lit(test), "test").when(is_validation, "validation").when(is_train, "train")
 
 
 def _by_entity(split: EntitySplit, seed: int) -> Column:
     """A uniform share in [0, 1) of each entity decides; it depends on nothing but seed and keys."""
+    return _shared_out(_slot(split.keys, seed) / _SLOTS, split)
+
+
+def _stratified(frame: DataFrame, split: StratifiedSplit, seed: int) -> DataFrame:
+    """Where an entity stands among those of its label, in the order of their hashes, decides."""
+    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    slot = F.pmod(F.xxhash64(F.lit(seed), *(F.col(key) for key in split.keys)), F.lit(1_000_000))
-    test, validation = round(split.test * 1_000_000), round(split.validation * 1_000_000)
-    return F.when(slot < test, "test").when(slot < test + validation, "validation").otherwise("train")
+    keys = [F.col(quoted(key)) for key in split.keys]
+    entities = frame.groupBy(*keys).agg(F.max("label").alias("__label"))
+    among = Window.partitionBy("__label")
+    place = F.row_number().over(among.orderBy(F.xxhash64(F.lit(seed), *keys), *keys))
+    share = (place - F.lit(0.5)) / F.count(F.lit(1)).over(among)
+    parts = entities.select(
+        *(key.alias(f"__key_{n}") for n, key in enumerate(keys)), _shared_out(share, split).alias("split")
+    )
+    same = [key.eqNullSafe(F.col(f"__key_{n}")) for n, key in enumerate(keys)]
+    return frame.join(parts, on=same, how="inner").select(*(frame[quoted(name)] for name in frame.columns), "split")
+
+
+def _shared_out(share: Column, split: EntitySplit | StratifiedSplit) -> Column:
+    from pyspark.sql import functions as F
+
+    is_test, is_validation = share < split.test, share < split.test + split.validation
+    return F.when(is_test, "test").when(is_validation, "validation").otherwise("train")
+
+
+def _slot(keys: Sequence[str], seed: int) -> Column:
+    """0 up to _SLOTS, the same for an entity for good."""
+    from pyspark.sql import functions as F
+
+    return F.pmod(F.xxhash64(F.lit(seed), *(F.col(quoted(key)) for key in keys)), F.lit(_SLOTS))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from scorelake import metrics
 from scorelake.metrics import Estimate
-from scorelake.models import Model, NumericSteps
+from scorelake.models import Model, NumericSteps, TemporalSplit
 from scorelake.training import baselines, boosting, checks, evidence, mllib, pipelines, search
 from scorelake.training.collect import Precision
 from scorelake.training.dataset import Dataset, Part, names
@@ -35,12 +37,13 @@ def fit(spec: Model, data: Dataset, learner: Learner | None = None, journal: Jou
     spec, trials = search.best(spec, data, learner, journal)
     learnt = learner(spec, data)
     scored = {name: _scored(learnt, data.parts[name]) for name in JUDGED}
+    judged = scored | (_by_acquaintance(scored["test"], data.train) if _keeps_some_unseen(spec) else {})
     return Fitted(
         spec=spec,
         learnt=learnt,
         features=data.features,
         classes=data.classes,
-        metrics=_metrics(spec, data, learnt, scored),
+        metrics=_metrics(spec, data, learnt, judged),
         baselines=_baselines(spec, data),
         scored=scored,
         importance=evidence.importance(
@@ -67,6 +70,21 @@ def _takes_numbers_as_they_are(spec: Model) -> bool:
 
 def _scored(learnt: Learnt, part: Part) -> Scored:
     return Scored(part.label, learnt.predict(part), part.entity)
+
+
+def _keeps_some_unseen(spec: Model) -> bool:
+    return isinstance(spec.split, TemporalSplit) and spec.split.unseen is not None
+
+
+def _by_acquaintance(test: Scored, train: Part) -> dict[str, Scored]:
+    """The test rows of entities that train knows, and of those that it does not; without either where there is none."""
+    is_seen = np.isin(test.entity, train.entity)
+    apart = {"test_seen": is_seen, "test_unseen": ~is_seen}
+    return {
+        name: Scored(test.label[rows], test.score[rows], test.entity[rows])
+        for name, rows in apart.items()
+        if rows.any()
+    }
 
 
 def _metrics(
