@@ -11,11 +11,13 @@ from pydantic import Field, model_validator
 from scorelake.models.judging import HEADLINE, METRICS, Bounds, Metrics, Promotion
 from scorelake.models.learning import (
     ALGORITHMS,
+    CORRECTED,
     MLLIB_ENCODINGS,
     Algorithm,
     CategoricalSteps,
     EntitySplit,
     FeatureChoice,
+    Imbalance,
     NumericSteps,
     Preprocessing,
     Range,
@@ -44,6 +46,7 @@ class Model(Definition):
     features: FeatureChoice = FeatureChoice()
     split: Split
     preprocessing: Preprocessing | None = None
+    imbalance: Imbalance | None = None
     algorithm: Algorithm
     compare: tuple[Algorithm, ...] = Field(
         default=(),
@@ -100,6 +103,24 @@ class Model(Definition):
             raise ValueError("scoring.reasons needs xgboost or a linear model: others have no exact contributions")
         if algorithm.is_mllib:
             self._fits_mllib(algorithm)
+        if self.imbalance is not None:
+            self._fits_imbalance(algorithm, self.imbalance)
+
+    def _fits_imbalance(self, algorithm: Algorithm, imbalance: Imbalance) -> None:
+        if self.task == "regression" or (self.task == "multiclass" and imbalance.weigh != "balanced"):
+            raise ValueError("imbalance: needs classes: weigh: balanced for any number of them, all else for two")
+        if algorithm.name not in CORRECTED:
+            raise ValueError(
+                f"imbalance: probabilities of {algorithm.name} cannot be put back; there are: {', '.join(CORRECTED)}"
+            )
+        if algorithm.engine == "spark":
+            raise ValueError("imbalance: not with algorithm.engine: spark")
+        both = sorted(
+            {"scale_pos_weight", "class_weight"}
+            & {*algorithm.params, *(algorithm.search.params if algorithm.search else ())}
+        )
+        if both:
+            raise ValueError(f"imbalance: not with {', '.join(both)} in params, which corrects nothing")
 
     def _fits_mllib(self, algorithm: Algorithm) -> None:
         if self.preparation.impute == "none":
@@ -125,6 +146,7 @@ __all__ = [
     "DriftOverride",
     "EntitySplit",
     "FeatureChoice",
+    "Imbalance",
     "Metrics",
     "Model",
     "Mute",

@@ -149,6 +149,33 @@ class Preprocessing(Definition):
     categorical: CategoricalSteps | None = Field(default=None, description="Needed as soon as a feature is a string.")
 
 
+class Imbalance(Definition):
+    """Rare classes heard more in training; probabilities are put back to the shares of train afterwards, exactly.
+
+    For algorithms with an intercept that this can be done by: xgboost (not on Spark) and LogisticRegression of
+    scikit-learn. Only train is weighed or drawn; metrics are those of the rows as they are.
+    """
+
+    weigh: Literal["balanced"] | Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="balanced: each class weighs the same in sum; a number: a positive weighs so many."
+    )
+    sample: Literal["under", "over"] | None = Field(
+        default=None, description="Leave negatives out, or take positives several times (binary)."
+    )
+    share: Share = Field(default=0.5, gt=0, lt=1, description="With `sample`: of positives in train, afterwards.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Imbalance:
+        if (self.weigh is None) == (self.sample is None):
+            raise ValueError("expected either weigh or sample")
+        if self.sample is None and "share" in self.model_fields_set:
+            raise ValueError("share belongs to sample")
+        return self
+
+
+CORRECTED = ("xgboost", "sklearn.linear_model.LogisticRegression")
+"""Algorithms whose probabilities can be put back after classes were weighed or drawn."""
+
 Scalar = bool | int | float | str | None
 
 

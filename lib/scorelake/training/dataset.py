@@ -28,13 +28,14 @@ def names(features: Sequence[Feature], kind: Literal["number", "category"]) -> l
 @dataclass(frozen=True)
 class Part:
     """The rows of one split. `label` is 0/1, a class code or a number; `entity` tells rows of one entity, in all parts
-    of a Dataset that `collect` made."""
+    of a Dataset that `collect` made. `weight` is how much each row is heard, equally by default."""
 
     features: tuple[Feature, ...]
     matrix: NDArray[np.floating[Any]] = field(repr=False)
     categories: Mapping[str, NDArray[np.object_]] = field(repr=False)
     label: NDArray[np.float64] = field(repr=False)
     entity: NDArray[np.int64] = field(repr=False)
+    weight: NDArray[np.float64] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -51,7 +52,8 @@ class Part:
     def take(self, rows: NDArray[np.int64]) -> Part:
         """The rows at these positions, copied."""
         categories = {name: values[rows] for name, values in self.categories.items()}
-        return Part(self.features, self.matrix[rows], categories, self.label[rows], self.entity[rows])
+        weight = None if self.weight is None else self.weight[rows]
+        return Part(self.features, self.matrix[rows], categories, self.label[rows], self.entity[rows], weight)
 
 
 @dataclass(frozen=True)

@@ -100,6 +100,11 @@ def _fit(spec: Model, rows: DataFrame, columns: Sequence[str], classes: int, wor
 
 
 def _require_plain(spec: Model, data: Dataset) -> None:
+    if spec.imbalance is not None:
+        raise ConfigError(
+            f"model {spec.name}: imbalance: XGBoost on Spark does not weigh or draw rows; raise "
+            "limits.local_matrix_bytes and set algorithm.engine: local, or leave imbalance out"
+        )
     texts = names(data.features, "category")
     if texts or spec.preparation != NumericSteps():
         found = f"features {', '.join(texts)} are strings" if texts else "preprocessing.numeric is declared"

@@ -30,9 +30,16 @@ def train_and_validation(
     """Both parts, binned by the values of train. `scratch` is an empty folder that must outlive both."""
     columns = names(train.features, "number")
     if not spilled.is_large(train.matrix):
-        own = xgboost.QuantileDMatrix(train.matrix, train.label, feature_names=columns, max_bin=bins)
+        own = xgboost.QuantileDMatrix(
+            train.matrix, train.label, weight=train.weight, feature_names=columns, max_bin=bins
+        )
         other = xgboost.QuantileDMatrix(
-            validation.matrix, validation.label, feature_names=columns, ref=own, max_bin=bins
+            validation.matrix,
+            validation.label,
+            weight=validation.weight,
+            feature_names=columns,
+            ref=own,
+            max_bin=bins,
         )
         return own, other
     edges = xgboost.QuantileDMatrix(split_values(train.matrix, bins), feature_names=columns, max_bin=bins)
@@ -85,7 +92,8 @@ class _Pages(xgboost.DataIter):
         rows = slice(self._first, self._first + self._rows)
         self._first += self._rows
         page = np.ascontiguousarray(self._part.matrix[rows])
-        input_data(data=page, label=self._part.label[rows], feature_names=self._columns)
+        weight = None if self._part.weight is None else self._part.weight[rows]
+        input_data(data=page, label=self._part.label[rows], weight=weight, feature_names=self._columns)
         return True
 
     def reset(self) -> None:

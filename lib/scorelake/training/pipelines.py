@@ -32,11 +32,19 @@ def fit(spec: Model, data: Dataset) -> Learnt:
     details: dict[str, float | int | str] = {"columns_prepared": columns.shape[1]}
     if spec.algorithm.name == "xgboost":
         watched = (prepare.transform(data.validation.frame()), data.validation.label)
-        estimator.fit(columns, label, eval_set=[watched], verbose=False)
+        estimator.fit(
+            columns,
+            label,
+            eval_set=[watched],
+            sample_weight=data.train.weight,
+            sample_weight_eval_set=None if data.validation.weight is None else [data.validation.weight],
+            verbose=False,
+        )
         details["rounds_used"] = _rounds_used(estimator)
         estimator.set_params(n_jobs=1)  # scoring runs one task a core; threads of the trainer would fight there
     else:
-        estimator.fit(columns, label)
+        weights = {} if data.train.weight is None else {"sample_weight": data.train.weight}
+        estimator.fit(columns, label, **weights)
     pipeline = Pipeline([("prepare", prepare), ("model", estimator)])
 
     def predict(part: Part) -> Floats:

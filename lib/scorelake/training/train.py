@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from scorelake import metrics
 from scorelake.metrics import Estimate
 from scorelake.models import Model, NumericSteps, TemporalSplit
-from scorelake.training import baselines, boosting, checks, evidence, mllib, pipelines, search
+from scorelake.training import baselines, boosting, checks, evidence, imbalance, mllib, pipelines, search
 from scorelake.training.collect import Precision
 from scorelake.training.dataset import Dataset, Part, names
 from scorelake.training.fitted import Fitted, Learner, Learnt, Predict, Scored
@@ -60,6 +61,15 @@ def learn(spec: Model, data: Dataset) -> Learnt:
     """The fitted model alone, without judging it, from the rows of `data`: in this process, or by MLlib."""
     if spec.algorithm.is_mllib:
         return mllib.learn(spec, data)
+    if spec.imbalance is None:
+        return _learnt(spec, data)
+    balanced = imbalance.balance(spec, spec.imbalance, data)
+    learnt = _learnt(spec, balanced.data)
+    imbalance.correct(learnt.model, balanced.shift)
+    return replace(learnt, details={**learnt.details, "rows_heard": len(balanced.data.train)})
+
+
+def _learnt(spec: Model, data: Dataset) -> Learnt:
     needs_preparation = not _takes_numbers_as_they_are(spec) or bool(names(data.features, "category"))
     return pipelines.fit(spec, data) if needs_preparation else boosting.fit(spec, data)
 
