@@ -95,6 +95,9 @@ def _train(
     number = registry.register(name, _bundle(spec, fitted, profile, tags), _record(spec, fitted, tags))
     if progress is not None:
         progress.forget()
+    if spec.folds is not None and (over := fitted.folds.get(spec.headline)) is not None:
+        told = f"{over.mean:.4f} (standard deviation {over.deviation:.4f})"
+        notes = (*notes, f"{name}: {spec.headline} over {spec.folds.count} {spec.folds.kind} folds of train: {told}")
     if fitted.trials:
         ranked = ", ".join(f"{one} {value:.4f}" for one, value in fitted.ranking)
         notes = (*notes, f"{name}: {spec.headline} on validation: {ranked}")

@@ -17,6 +17,7 @@ from scorelake.models.learning import (
     CategoricalSteps,
     EntitySplit,
     FeatureChoice,
+    Folds,
     Imbalance,
     NumericSteps,
     Preprocessing,
@@ -45,6 +46,7 @@ class Model(Definition):
     task: Task
     features: FeatureChoice = FeatureChoice()
     split: Split
+    folds: Folds | None = None
     preprocessing: Preprocessing | None = None
     imbalance: Imbalance | None = None
     algorithm: Algorithm
@@ -88,6 +90,8 @@ class Model(Definition):
             raise ValueError(f"a {self.task} model has no metric {', '.join(unknown)}; there are: {', '.join(known)}")
         if self.headline == "bias":
             raise ValueError("bias is no headline: every constant model has none; choose another metric")
+        if self.folds is not None:
+            self._fits_folds(self.folds)
         if isinstance(self.split, StratifiedSplit) and self.task == "regression":
             raise ValueError("split.kind: stratified needs classes; a regression model takes entity or temporal")
         for algorithm in self.algorithms:
@@ -95,6 +99,14 @@ class Model(Definition):
         if self.scoring.cut is not None and self.task != "binary":
             raise ValueError("scoring.cut needs task: binary")
         return self
+
+    def _fits_folds(self, folds: Folds) -> None:
+        if folds.kind == "rolling" and folds.gap is None:
+            raise ValueError("folds: rolling needs gap, at least the label's horizon")
+        if folds.kind != "rolling" and folds.gap is not None:
+            raise ValueError(f"folds.gap belongs to rolling, found {folds.kind}")
+        if folds.kind == "stratified" and self.task == "regression":
+            raise ValueError("folds.kind: stratified needs classes; a regression model takes rolling or grouped")
 
     def _fits(self, algorithm: Algorithm) -> None:
         if self.task not in ALGORITHMS[algorithm.name]:
@@ -146,6 +158,7 @@ __all__ = [
     "DriftOverride",
     "EntitySplit",
     "FeatureChoice",
+    "Folds",
     "Imbalance",
     "Metrics",
     "Model",

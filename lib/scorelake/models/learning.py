@@ -118,6 +118,21 @@ class StratifiedSplit(_SharedOut):
 Split = Annotated[TemporalSplit | EntitySplit | StratifiedSplit, Field(discriminator="kind")]
 
 
+class Folds(Definition):
+    """Train cut into parts that are judged in turn by models of the others: metrics with their mean and spread, and
+    what a search or `compare` goes by, instead of validation. Test stays apart.
+
+    rolling: blocks of time, each judged by the past. grouped: whole entities. stratified: whole entities, with equal
+    shares of each label.
+    """
+
+    kind: Literal["rolling", "grouped", "stratified"]
+    count: int = Field(default=5, ge=2, le=20)
+    gap: Duration | None = Field(
+        default=None, description="With rolling, which needs it: at least the label's horizon."
+    )
+
+
 # ------------------------------------------------------------------ preprocessing, fitted on train only
 
 

@@ -53,7 +53,14 @@ def model(definitions: Definitions, name: str) -> str:
     return definition_hash({"model": _without_unused(document)})
 
 
-_LATER: dict[str, object] = {"compare": [], "minutes": None, "patience": None, "unseen": None, "imbalance": None}
+_LATER: dict[str, object] = {
+    "compare": [],
+    "minutes": None,
+    "patience": None,
+    "unseen": None,
+    "imbalance": None,
+    "folds": None,
+}
 """Keys that model files did not have at first, and what they are where a file does not use them."""
 
 

@@ -28,7 +28,7 @@ def names(features: Sequence[Feature], kind: Literal["number", "category"]) -> l
 @dataclass(frozen=True)
 class Part:
     """The rows of one split. `label` is 0/1, a class code or a number; `entity` tells rows of one entity, in all parts
-    of a Dataset that `collect` made. `weight` is how much each row is heard, equally by default."""
+    of a Dataset that `collect` made; `moment` is its event_timestamp in microseconds. `weight` is how much each row is heard, equally by default."""
 
     features: tuple[Feature, ...]
     matrix: NDArray[np.floating[Any]] = field(repr=False)
@@ -36,6 +36,7 @@ class Part:
     label: NDArray[np.float64] = field(repr=False)
     entity: NDArray[np.int64] = field(repr=False)
     weight: NDArray[np.float64] | None = field(default=None, repr=False)
+    moment: NDArray[np.int64] | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -53,7 +54,8 @@ class Part:
         """The rows at these positions, copied."""
         categories = {name: values[rows] for name, values in self.categories.items()}
         weight = None if self.weight is None else self.weight[rows]
-        return Part(self.features, self.matrix[rows], categories, self.label[rows], self.entity[rows], weight)
+        moment = None if self.moment is None else self.moment[rows]
+        return Part(self.features, self.matrix[rows], categories, self.label[rows], self.entity[rows], weight, moment)
 
 
 @dataclass(frozen=True)

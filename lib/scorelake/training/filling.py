@@ -100,7 +100,7 @@ class _PartFilling:
         categories = {text: values[order] for text, values in self.categories.items()}
         label = self.label[order]
         codes = checks.codes(label, classes, name) if classes else label
-        return Part(self.features, self.matrix, categories, codes, entity[order])
+        return Part(self.features, self.matrix, categories, codes, entity[order], moment=_moments(self.identity)[order])
 
 
 def _order(identity: list[pa.RecordBatch], keys: Sequence[str]) -> NDArray[np.int64]:
@@ -131,6 +131,14 @@ def _entities(identity: Mapping[str, list[pa.RecordBatch]], keys: Sequence[str])
     entity[by_key] = np.cumsum(is_new)
     ends = np.cumsum([sum(map(len, batches)) for batches in identity.values()])
     return dict(zip(identity, np.split(entity, ends[:-1]), strict=True))
+
+
+def _moments(identity: list[pa.RecordBatch]) -> NDArray[np.int64]:
+    """event_timestamp in microseconds since 1970."""
+    import pyarrow as pa
+
+    column = pa.Table.from_batches(identity).column("event_timestamp")
+    return np.asarray(column.cast(pa.timestamp("us", column.type.tz)).cast(pa.int64()).to_numpy())
 
 
 def _ranks(column: pa.ChunkedArray) -> NDArray[np.int64]:

@@ -42,8 +42,18 @@ class Scored:
 
 
 @dataclass(frozen=True)
+class Spread:
+    """A metric over the folds of train: mean and standard deviation (of the sample)."""
+
+    mean: float
+    deviation: float
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Trial:
-    """One algorithm with its parameters and the headline metric it reached on validation; None if it could not."""
+    """One algorithm with its parameters and the headline metric it reached on validation, or on average over the
+    folds; None if it could not."""
 
     params: Mapping[str, Scalar]
     value: float | None
@@ -91,6 +101,7 @@ class Fitted:
     warnings: tuple[str, ...] = ()
     params: Mapping[str, Scalar] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
+    folds: Mapping[str, Spread] = field(default_factory=dict)
 
     @property
     def feature_names(self) -> list[str]:
@@ -122,4 +133,6 @@ class Fitted:
         for baseline, parts in self.baselines.items():
             kind = baseline.partition(":")[0].replace(" ", "_")
             found |= {f"{kind}.{part}.{name}": value for part, of in parts.items() for name, value in of.items()}
+        for name, spread in self.folds.items():
+            found |= {f"folds.{name}.mean": spread.mean, f"folds.{name}.deviation": spread.deviation}
         return {name: value for name, value in found.items() if value is not None}

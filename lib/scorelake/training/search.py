@@ -18,20 +18,30 @@ if TYPE_CHECKING:
     import optuna
 
 
+Judge = Callable[[Model, Dataset], float | None]
+
+
 def best(
-    spec: Model, data: Dataset, learner: Learner, journal: Journal | None = None
+    spec: Model,
+    data: Dataset,
+    learner: Learner,
+    journal: Journal | None = None,
+    *,
+    judge: Judge | None = None,
 ) -> tuple[Model, tuple[Trial, ...]]:
     """`spec` with the winning algorithm and every trial in order; `spec` itself when there is nothing to choose.
 
-    Of equal trials the first wins, so the same seed finds the same parameters.
+    Of equal trials the first wins, so the same seed finds the same parameters. `judge` says how good a model file with
+    one algorithm is, by default how good what `learner` learns is on validation.
     """
+    judge = judge or (lambda one, rows: _on_validation(one, rows, learner))
     known = journal.read() if journal is not None else {}
 
     def tried(algorithm: Algorithm, params: Mapping[str, Scalar]) -> Trial:
         question = json.dumps([algorithm.model_dump(mode="json", exclude={"search"}), dict(params)], sort_keys=True)
         if question not in known:
             chosen = _with_params(algorithm, params)
-            known[question] = _value(spec.with_algorithm(chosen), data, learner)
+            known[question] = judge(spec.with_algorithm(chosen), data)
             if journal is not None:
                 journal.add(question, known[question])
         return Trial(params, known[question], algorithm.name)
@@ -49,7 +59,7 @@ def best(
     return spec.with_algorithm(_with_params(algorithm, winner.params)), tuple(trial for _, trial in found)
 
 
-def _value(spec: Model, data: Dataset, learner: Learner) -> float | None:
+def _on_validation(spec: Model, data: Dataset, learner: Learner) -> float | None:
     learnt = learner(spec, data)
     return evaluate(spec.task, data.validation.label, learnt.predict(data.validation))[spec.headline]
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from scorelake import metrics
 from scorelake.metrics import Estimate
-from scorelake.models import Model, NumericSteps, TemporalSplit
-from scorelake.training import baselines, boosting, checks, evidence, imbalance, mllib, pipelines, search
+from scorelake.models import Folds, Model, NumericSteps, TemporalSplit
+from scorelake.training import baselines, boosting, checks, evidence, folds, imbalance, mllib, pipelines, search
 from scorelake.training.collect import Precision
 from scorelake.training.dataset import Dataset, Part, names
 from scorelake.training.fitted import Fitted, Learner, Learnt, Predict, Scored
@@ -35,7 +35,8 @@ def fit(spec: Model, data: Dataset, learner: Learner | None = None, journal: Jou
     """
     learner = learner or learn
     warnings = checks.check(data, spec.task)
-    spec, trials = search.best(spec, data, learner, journal)
+    by_folds = _by_folds(spec.folds) if spec.folds is not None else None
+    spec, trials = search.best(spec, data, learner, journal, judge=by_folds)
     learnt = learner(spec, data)
     scored = {name: _scored(learnt, data.parts[name]) for name in JUDGED}
     judged = scored | (_by_acquaintance(scored["test"], data.train) if _keeps_some_unseen(spec) else {})
@@ -54,6 +55,7 @@ def fit(spec: Model, data: Dataset, learner: Learner | None = None, journal: Jou
         warnings=warnings,
         params=spec.algorithm.params,
         trials=trials,
+        folds={} if spec.folds is None else folds.spread(spec, spec.folds, data, learn),
     )
 
 
@@ -80,6 +82,14 @@ def _takes_numbers_as_they_are(spec: Model) -> bool:
 
 def _scored(learnt: Learnt, part: Part) -> Scored:
     return Scored(part.label, learnt.predict(part), part.entity)
+
+
+def _by_folds(asked: Folds) -> search.Judge:
+    def judge(spec: Model, data: Dataset) -> float | None:
+        found = folds.spread(spec, asked, data, learn).get(spec.headline)
+        return found.mean if found is not None else None
+
+    return judge
 
 
 def _keeps_some_unseen(spec: Model) -> bool:
