@@ -28,7 +28,9 @@ def names(features: Sequence[Feature], kind: Literal["number", "category"]) -> l
 @dataclass(frozen=True)
 class Part:
     """The rows of one split. `label` is 0/1, a class code or a number; `entity` tells rows of one entity, in all parts
-    of a Dataset that `collect` made; `moment` is its event_timestamp in microseconds. `weight` is how much each row is heard, equally by default."""
+    of a Dataset that `collect` made. `weight` is how much each row is heard, equally by default; `moment` is its
+    event_timestamp in microseconds.
+    """
 
     features: tuple[Feature, ...]
     matrix: NDArray[np.floating[Any]] = field(repr=False)

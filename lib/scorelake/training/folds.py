@@ -43,8 +43,8 @@ def cut(asked: Folds, train: Part, *, seed: int) -> Iterator[tuple[Rows, Rows]]:
     for number, (teaching, judging) in enumerate(found, start=1):
         if min(len(teaching), len(judging)) < _LEAST_ROWS:
             raise UnfitTrainingSet(
-                f"folds: fold {number} of {asked.count} has {len(teaching):,} rows to learn from and {len(judging):,} to "
-                f"judge; expected at least {_LEAST_ROWS} each: fewer folds, or more cut-offs"
+                f"folds: fold {number} of {asked.count} has {len(teaching):,} rows to learn from and {len(judging):,} "
+                f"to judge; expected at least {_LEAST_ROWS} each: fewer folds, or more cut-offs"
             )
         yield teaching, judging
 
