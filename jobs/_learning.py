@@ -6,6 +6,7 @@ MLlib always trains on the cluster.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,13 @@ def progress(settings: Settings, name: str, model_hash: str, version: int) -> Jo
     if settings.checkpoints is None:
         return None
     return Journal(Path(settings.checkpoints) / name / f"{model_hash[:16]}-{version}" / "trials.jsonl")
+
+
+def remembering(learner: Learner, progress: Journal | None) -> Learner:
+    """The learner, which in this process goes on from the rounds that a killed training has left."""
+    if progress is None or learner is not train.learn:
+        return learner
+    return partial(train.learn, checkpoints=progress.path.parent)
 
 
 def _is_for_cluster(algorithm: Algorithm, *, is_large: bool) -> bool:

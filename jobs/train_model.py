@@ -76,7 +76,7 @@ def _train(
     version, _ = lake.marks(f"training.{name}", "build_training_set")[day]
     data, learner, notes = _learning.rows_and_learner(spec, rows, features, keys, settings.limits)
     progress = _learning.progress(settings, name, hashes.model(definitions, name), version)
-    fitted = train.fit(spec, data, learner, progress)
+    fitted = train.fit(spec, data, _learning.remembering(learner, progress), progress)
     spec = fitted.spec
     signs = leakage.check(spec, data, fitted, train.learn, run_date=day)
     ops.record_decisions(lake, signs)

@@ -12,7 +12,7 @@ import numpy as np
 
 from scorelake.errors import ConfigError, ScorelakeError
 from scorelake.models import Model, Task
-from scorelake.training import pages
+from scorelake.training import pages, rounds
 from scorelake.training.dataset import Dataset, Part
 from scorelake.training.fitted import Floats, Learnt
 
@@ -30,35 +30,36 @@ STOPS_ON: dict[Task, str] = {"binary": "logloss", "multiclass": "mlogloss", "reg
 _ALIASES = frozenset({"eta", "lambda", "alpha", "min_split_loss", "reg_lambda", "reg_alpha"})
 
 
-def fit(spec: Model, data: Dataset) -> Learnt:
-    """A Booster cut to its best round. The same rows, seed and number of threads give the same bytes."""
+def fit(spec: Model, data: Dataset, *, checkpoints: Path | None = None) -> Learnt:
+    """A Booster cut to its best round. The same rows, seed and number of threads give the same bytes, also when it was
+    killed on the way and went on from what it had left in `checkpoints`, a local folder.
+    """
     import xgboost
 
     params = parameters(spec, len(data.classes))
-    stopping = spec.algorithm.early_stopping_rounds
+    kept_in = rounds.Checkpoint.of(checkpoints, params, data) if checkpoints is not None else None
     with tempfile.TemporaryDirectory(prefix="scorelake-pages-") as scratch:
         try:
             train, validation = pages.train_and_validation(
                 data.train, data.validation, Path(scratch), bins=int(params.get("max_bin", pages.BINS))
             )
-            booster = xgboost.train(
+            booster, used = rounds.boosted(
                 params,
                 train,
-                num_boost_round=spec.algorithm.rounds,
-                evals=[(validation, "validation")],
-                early_stopping_rounds=stopping,
-                verbose_eval=False,
+                validation,
+                rounds=spec.algorithm.rounds,
+                patience=spec.algorithm.early_stopping_rounds,
+                checkpoint=kept_in,
             )
         except xgboost.core.XGBoostError as error:
             raise ScorelakeError(f"model {spec.name}: XGBoost refused: {_first_line(error)}") from error
         del train, validation
-    rounds = booster.num_boosted_rounds() if stopping is None else booster.best_iteration + 1
-    kept = booster[:rounds]
+    kept = booster[:used]
 
     def predict(part: Part) -> Floats:
         return predicted(kept, part)
 
-    return Learnt(kept, "xgboost", predict, {"rounds_used": rounds})
+    return Learnt(kept, "xgboost", predict, {"rounds_used": used})
 
 
 def predicted(booster: xgboost.Booster, part: Part) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -59,21 +60,24 @@ def fit(spec: Model, data: Dataset, learner: Learner | None = None, journal: Jou
     )
 
 
-def learn(spec: Model, data: Dataset) -> Learnt:
-    """The fitted model alone, without judging it, from the rows of `data`: in this process, or by MLlib."""
+def learn(spec: Model, data: Dataset, *, checkpoints: Path | None = None) -> Learnt:
+    """The fitted model alone, without judging it, from the rows of `data`: in this process, or by MLlib.
+
+    XGBoost that takes numbers as they are leaves in `checkpoints` how far it is, and goes on from there.
+    """
     if spec.algorithm.is_mllib:
         return mllib.learn(spec, data)
     if spec.imbalance is None:
-        return _learnt(spec, data)
+        return _learnt(spec, data, checkpoints)
     balanced = imbalance.balance(spec, spec.imbalance, data)
-    learnt = _learnt(spec, balanced.data)
+    learnt = _learnt(spec, balanced.data, checkpoints)
     imbalance.correct(learnt.model, balanced.shift)
     return replace(learnt, details={**learnt.details, "rows_heard": len(balanced.data.train)})
 
 
-def _learnt(spec: Model, data: Dataset) -> Learnt:
+def _learnt(spec: Model, data: Dataset, checkpoints: Path | None = None) -> Learnt:
     needs_preparation = not _takes_numbers_as_they_are(spec) or bool(names(data.features, "category"))
-    return pipelines.fit(spec, data) if needs_preparation else boosting.fit(spec, data)
+    return pipelines.fit(spec, data) if needs_preparation else boosting.fit(spec, data, checkpoints=checkpoints)
 
 
 def _takes_numbers_as_they_are(spec: Model) -> bool:
