@@ -19,6 +19,9 @@ MODEL_HASH = "scorelake.model_hash"
 
 PROFILE = "drift_profile.json"
 IMPORTANCE = "importance.json"
+CALIBRATION = "calibration.json"
+CALIBRATED = "replay_calibrated.json"
+CUT = "cut.json"
 
 _NEEDED = {
     "xgboost": ("xgboost-cpu", "numpy", "pandas"),

@@ -9,7 +9,10 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from jobs import _registry
+from scorelake.calibration import Calibrator
 from scorelake.errors import ContractBroken, MissingInput, ModelRefused
 from scorelake.scoring import arms, proof
 from scorelake.scoring.contract import require_types
@@ -61,7 +64,8 @@ class Cast:
         }
         told_of = f"{self.model.name}: {self.role} version {self.model.version} was given up and has no rows"
         notes = (f"{told_of}: {'; '.join(failures)}",) if failures else ()
-        return Fate(Role(self.role, self.model.version, is_alive=not failures), record, notes)
+        role = Role(self.role, self.model.version, is_alive=not failures, cut=cut(self.model))
+        return Fate(role, record, notes)
 
 
 def cast(
@@ -113,9 +117,31 @@ def _proved(model: Pinned, role: str, rows: Rows, scoring: Scoring, features_has
         package,
         model.classes,
         reasons=0 if role == arms.SHADOW else min(scoring.reasons, len(model.features)),
+        calibrator=calibrator(model),
         budget_seconds=None if is_leading else scoring.budget.total_seconds(),
     )
     return Cast(role, model, member, note)
+
+
+def calibrator(model: Pinned) -> Calibrator | None:
+    """What was kept with the version, proved on its stored rows as its scores are."""
+    if not model.has(_registry.CALIBRATION):
+        return None
+    found = Calibrator.from_json(model.file(_registry.CALIBRATION).decode())
+    if model.replay is not None:
+        stored = json.loads(model.file(_registry.CALIBRATED))
+        answered = found(np.asarray(model.replay.scores, np.float64))
+        if not np.allclose(answered, stored, rtol=0, atol=1e-12):
+            raise ModelRefused(
+                f"model {model.name} version {model.version} calibrates its stored rows differently than when it was "
+                "registered: check library versions against its requirements"
+            )
+    return found
+
+
+def cut(model: Pinned) -> float | None:
+    """The cut that was chosen for the version."""
+    return float(json.loads(model.file(_registry.CUT))["value"]) if model.has(_registry.CUT) else None
 
 
 def rows_of(lake: Lake, table: str, dates: Sequence[date], *, slots: int) -> Rows:

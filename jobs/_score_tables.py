@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 NULLS = "nulls"
 RESTATING = "score_batch restated"
 GATE = "scoring"
+_BESIDE = ("prediction", "score_", "reason_", "bucket", "decision", "review")
+"""How the columns are named that a model file may or may not ask for."""
 
 
 def reports(staged: DataFrame) -> list[Report]:
@@ -68,11 +70,23 @@ def publish(lake: Lake, staged: DataFrame, scoring: Scoring, about: Published, m
         quarantine, columns_of(rejects), partitioned_by=["score_date"], comment="Rows without a score, and why."
     )
     lake.create(table, columns_of(scores), partitioned_by=["score_date"], comment=f"Scores of {about.model_name}.")
+    scores = _as_wide_as_published(lake, table, scores)
     refused = lake.replace_slices(rejects, quarantine, mark, column="score_date", also=which)
     commit = lake.replace_slices(scores, table, mark, column="score_date", also=which)
     score_runs.record(lake, about.model_name, steps=("score_batch", RESTATING))
     score_view.refresh(lake, about.model_name)
     return {table: commit.rows, quarantine: refused.rows}
+
+
+def _as_wide_as_published(lake: Lake, table: str, scores: DataFrame) -> DataFrame:
+    """What stands beside a score comes and goes with versions and the model file: the table gains new columns, and
+    rows that have nothing to say in one are null there."""
+    from pyspark.sql import functions as F
+
+    lake.widen(table, columns_of(scores))
+    missing = [field for field in lake.read(table).schema if field.name not in scores.columns]
+    beside = [field for field in missing if field.name.startswith(_BESIDE)]
+    return scores.select("*", *(F.lit(None).cast(field.dataType).alias(field.name) for field in beside))
 
 
 def _nights(staged: DataFrame, dates: Sequence[date]) -> DataFrame:

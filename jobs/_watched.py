@@ -10,7 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs import _monitoring, _registry
+from jobs import _monitoring, _registry, _roles
 from scorelake.definitions import Definitions
 from scorelake.drift import counting, physical
 from scorelake.drift.build import build
@@ -87,7 +87,7 @@ def versions(
                 definition_hash=hashes.drift(definitions, name),
                 inputs=inputs,
                 importance=json.loads(model.file(_registry.IMPORTANCE)),
-                cut=spec.scoring.cut,
+                cut=spec.scoring.cut if spec.scoring.cut is not None else _roles.cut(model),
                 headline=spec.headline,
             )
             yield watched, [day for day in dates if scored_by[day] == version]

@@ -3,6 +3,7 @@
 Reads   scores.<model>, label tables (gold.*), features.<service> for segments, the model registry
 Writes  monitoring.performance, the slices of the given run dates; a re-run replaces them
         ops.decisions, whether the model has decayed since training, and where it is heading
+        ops.promotions and alias `champion`, when `promotion.rollback` says that the former champion returns
 
     ./spark-submit.sh evaluate_scores --env local --run-date 2018-01-28
 
@@ -20,7 +21,7 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jobs import _registry
+from jobs import _registry, _relapse
 from scorelake import cli, runs, sql
 from scorelake import dates as calendar
 from scorelake.cli import ALL, Names
@@ -106,7 +107,10 @@ def _evaluate(lake: Lake, registry: ModelRegistry, definitions: Definitions, nam
 
     lost = [f"{name}: {decision.reason}" for decision in decisions if decision.verdict == decay.DECAY]
     fails = spec.performance.on_decay == "fail"
-    notes = [*_immature_notes(subject, rows), *([] if fails else lost)]
+    moved = (
+        _relapse.judged(lake, registry, spec, spec.promotion.rollback, dates.last) if spec.promotion.rollback else None
+    )
+    notes = [*([moved] if moved else []), *_immature_notes(subject, rows), *([] if fails else lost)]
     return Outcome({PERFORMANCE: commit.rows}, notes=tuple(notes), refused=tuple(lost if fails else ()))
 
 

@@ -12,11 +12,12 @@ promote_model has let it through its gate.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from jobs import _learning, _registry
+from jobs import _contest, _leakage, _learning, _pictures, _registry
 from scorelake import cli, runs
 from scorelake.cli import ALL, Names
 from scorelake.dates import RunDates
@@ -33,7 +34,8 @@ from scorelake.stores import ops
 from scorelake.stores.lake import Lake
 from scorelake.stores.model_files import Bundle, Column, Replay
 from scorelake.stores.model_registry import Record
-from scorelake.training import card, leakage, train
+from scorelake.training import card, leakage, subgroups, train
+from scorelake.training.dataset import part_of
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from scorelake.definitions import Definitions
     from scorelake.feature_store.definitions import FeatureRepo
     from scorelake.models import Model
+    from scorelake.settings import Limits
     from scorelake.stores.model_registry import ModelRegistry
     from scorelake.training.fitted import Fitted
 
@@ -76,9 +79,14 @@ def _train(
     version, _ = lake.marks(f"training.{name}", "build_training_set")[day]
     data, learner, notes = _learning.rows_and_learner(spec, rows, features, keys, settings.limits)
     progress = _learning.progress(settings, name, hashes.model(definitions, name), version)
-    fitted = train.fit(spec, data, _learning.remembering(learner, progress), progress)
+    population = _population(rows) if _has_capacity(spec) else None
+    fitted = train.fit(spec, data, _learning.remembering(learner, progress), progress, population=population)
     spec = fitted.spec
-    signs = leakage.check(spec, data, fitted, train.learn, run_date=day)
+    fitted = _with_subgroups(lake, spec, fitted, day, keys, settings.limits)
+    signs = (
+        *leakage.check(spec, data, fitted, train.learn, run_date=day),
+        *_leakage.of_rows(lake, registry, repo, spec, rows, day),
+    )
     ops.record_decisions(lake, signs)
     leaks = tuple(f"{name}: {sign.reason}" for sign in signs if sign.verdict == "fail")
     if leaks:
@@ -101,8 +109,39 @@ def _train(
     if fitted.trials:
         ranked = ", ".join(f"{one} {value:.4f}" for one, value in fitted.ranking)
         notes = (*notes, f"{name}: {spec.headline} on validation: {ranked}")
+    if spec.explain:
+        personal = frozenset(column for table in definitions.tables.values() for column in table.personal)
+        views = repo.views_of(spec.feature_service, lake)
+        shows_rows = all(personal.isdisjoint(view.columns()) for view in views)
+        notes = (*notes, _pictures.attach(registry, number, spec, data, fitted, shows_rows=shows_rows))
     warnings = tuple(f"{name}: {sign.reason}" for sign in signs if sign.verdict == "warn")
     return Outcome(notes=(_summary(name, number, spec, fitted), *notes, *warnings, *fitted.warnings))
+
+
+def _with_subgroups(lake: Lake, spec: Model, fitted: Fitted, day: date, keys: Sequence[str], limits: Limits) -> Fitted:
+    """The model judged on each subgroup of the test rows; what tells them apart need not be among its features."""
+    if spec.subgroups is None:
+        return fitted
+    groups, columns = spec.subgroups.by, fitted.feature_names
+    rows = _contest.test_rows(lake, spec.name, day, list(keys), columns, groups, limits.local_matrix_bytes)
+    label, entity = _contest.labels(rows, spec.task, fitted.classes), _contest.entities(rows)
+    part = part_of(rows, fitted.features, label=label, entity=entity, dtype=train.matrix_type(spec))
+    cut = fitted.deciding.cut.value if fitted.deciding.cut is not None else None
+    cut = cut if spec.scoring.cut is None else spec.scoring.cut
+    score, values = fitted.learnt.predict(part), _contest.groups_of(rows, groups)
+    return replace(fitted, subgroups=subgroups.judged(spec, label, score, entity, values, cut=cut))
+
+
+def _has_capacity(spec: Model) -> bool:
+    return spec.scoring.cut_by is not None and spec.scoring.cut_by.capacity is not None
+
+
+def _population(rows: DataFrame) -> float:
+    """Entities of a night, as the labelled rows of a cut-off tell it."""
+    from pyspark.sql import functions as F
+
+    [found] = rows.agg(F.count("label").alias("rows"), F.count_distinct("event_timestamp").alias("nights")).collect()
+    return float(found["rows"] / found["nights"])
 
 
 def _profile(rows: DataFrame, features: list[str], fitted: Fitted, texts: Mapping[str, Any], spec: Model) -> Profile:
@@ -143,10 +182,22 @@ def _bundle(spec: Model, fitted: Fitted, profile: Profile, tags: Mapping[str, st
             _registry.PROFILE: profile.to_json().encode(),
             "ranking.json": json.dumps(fitted.ranking).encode(),
             _registry.IMPORTANCE: json.dumps(dict(fitted.importance)).encode(),
+            **_decided(fitted),
             "card.md": card.markdown(page).encode(),
             "card.html": card.html(page).encode(),
         },
     )
+
+
+def _decided(fitted: Fitted) -> dict[str, bytes]:
+    """The calibrator, with what it answers to the stored rows, and the cut, as far as there are any."""
+    found, calibrator, cut = {}, fitted.deciding.calibrator, fitted.deciding.cut
+    if calibrator is not None:
+        found[_registry.CALIBRATION] = calibrator.to_json().encode()
+        found[_registry.CALIBRATED] = json.dumps(calibrator(fitted.replay.scores).tolist()).encode()
+    if cut is not None:
+        found[_registry.CUT] = cut.to_json().encode()
+    return found
 
 
 def _record(spec: Model, fitted: Fitted, tags: Mapping[str, str]) -> Record:

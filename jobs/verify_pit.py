@@ -70,6 +70,16 @@ def _table(name: str) -> str:
 def _verify(
     lake: Lake, repo: FeatureRepo, service: str, table: str, day: date, sample: int, personal: frozenset[str]
 ) -> Outcome:
+    decision, differences = proved(lake, repo, service, table, day, sample, personal)
+    ops.record_decisions(lake, [decision])
+    line = f"{table} of {day}: {decision.reason}"
+    return Outcome(refused=(line, *differences[:20])) if differences else Outcome(notes=(line,))
+
+
+def proved(
+    lake: Lake, repo: FeatureRepo, service: str, table: str, day: date, sample: int, personal: frozenset[str]
+) -> tuple[Decision, list[str]]:
+    """The verdict on a slice, to be recorded by the caller, and every difference in a sentence."""
     request = repo.request(service)
     views = repo.views_of(service, lake)
     slice_ = lake.read_slices(table, [day])
@@ -90,12 +100,7 @@ def _verify(
 
     verdict = "fail" if differences else "pass"
     reason = f"{len(differences)} of {compared:,} values of {len(rows)} sampled rows differ from brute force"
-    ops.record_decisions(
-        lake,
-        [Decision("pit", table, day, "differences", float(len(differences)), 0.0, verdict, reason)],
-    )
-    line = f"{table} of {day}: {reason}"
-    return Outcome(refused=(line, *differences[:20])) if differences else Outcome(notes=(line,))
+    return Decision("pit", table, day, "differences", float(len(differences)), 0.0, verdict, reason), differences
 
 
 def _source_rows(view: View, sampled: DataFrame) -> Mapping[Entity, list[dict[str, Any]]]:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scorelake import cli
 from scorelake.definitions import load_definitions
@@ -53,6 +54,18 @@ def test_the_model_of_the_readme_loads(tmp_path: Path) -> None:
     path = tmp_path / "churn.yaml"
     path.write_text(files()["conf/models/churn.yaml"])
     assert parse(Model, load(path), name="churn").headline == "auc"
+
+
+def test_what_the_readme_says_of_the_gate_and_of_scoring_loads(tmp_path: Path) -> None:
+    merged = yaml.safe_load(files()["conf/models/churn.yaml"])
+    for text in (text for language, text in BLOCKS if language == "yaml" and "# in conf/models/churn.yaml" in text):
+        merged |= yaml.safe_load(text)
+    path = tmp_path / "churn.yaml"
+    path.write_text(yaml.safe_dump(merged))
+    found = parse(Model, load(path), name="churn")
+    assert found.subgroups is not None
+    assert found.retrain is not None
+    assert found.scoring.cut_by is not None
 
 
 def test_what_the_readme_says_of_watching_a_model_loads(tmp_path: Path) -> None:

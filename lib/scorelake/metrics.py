@@ -101,6 +101,37 @@ def gains(
     }
 
 
+def rates(
+    label: NDArray[np.generic],
+    decided: NDArray[np.bool_],
+    *,
+    seed: int,
+    rounds: int = 500,
+    confidence: float = 0.95,
+    groups: NDArray[np.generic] | None = None,
+) -> dict[str, Estimate]:
+    """`selection_rate`, `false_positive_rate` (of label 0, those decided 1) and `false_negative_rate` (of label 1,
+    those decided 0), with intervals as in `intervals`; None where there is no row to tell from.
+    """
+    positive, chosen = np.asarray(label, np.float64) == 1, np.asarray(decided, bool)
+    parts = {
+        "selection_rate": (chosen, np.ones(len(chosen), bool)),
+        "false_positive_rate": (chosen & ~positive, ~positive),
+        "false_negative_rate": (~chosen & positive, positive),
+    }
+
+    def metric(weights: Floats) -> Values:
+        totals = {name: (float(weights[of].sum()), float(weights[hit].sum())) for name, (hit, of) in parts.items()}
+        return {name: hits / total if total else None for name, (total, hits) in totals.items()}
+
+    point = metric(np.ones(len(chosen)))
+    draws = [metric(weights) for weights in _resamples(len(chosen), groups, rounds, seed)] if len(chosen) else []
+    return {
+        name: Estimate(value, *(_bounds([d[name] for d in draws], confidence) if draws else (None, None)), len(chosen))
+        for name, value in point.items()
+    }
+
+
 def better(name: str, value: float, other: float) -> float:
     """How much better `value` is than `other` for metric `name`; positive is better."""
     if name in CLOSER_TO_ZERO_IS_BETTER:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 from collections import Counter
@@ -17,7 +18,7 @@ import pytest
 import yaml
 from pyspark.sql import functions as F
 
-from jobs import _registry, score_batch
+from jobs import _registry, _roles, promote_model, score_batch, train_model
 from scorelake import digests, troubles
 from scorelake.dates import RunDates
 from scorelake.definitions import load_definitions
@@ -44,6 +45,10 @@ NIGHTS = RunDates(date(2024, 3, 1), date(2024, 3, 2))
 NIGHT = RunDates.single(NIGHTS.first)
 KEYS = ["country", "customer_code"]
 POPULATION = 200
+PROMOTION = {"smoke_rows": 50, "max_microseconds": 1e6, "max_score_psi": 5, "max_bytes": 10}
+SUBGROUPS = {"by": ["country"], "min_rows": 10, "require": {"auc": {"min": 0.6}}}
+CALIBRATED = 3
+"""The version, and its seed, that brings a calibrator and a cut along."""
 SCORING = {
     "buckets": 5,
     "cut": 0.5,
@@ -81,14 +86,14 @@ class Tried:
         return {row["score_date"]: (row["rows"], row["digest"]) for row in found}
 
 
-def settings_in(folder: Path, scoring: dict[str, Any]) -> Settings:
+def settings_in(folder: Path, scoring: dict[str, Any], **more: Any) -> Settings:
     """The shop's definitions with one model and one feature service, under names of their own."""
     conf = folder / "conf" / str(len(list((folder / "conf").iterdir())))
     shutil.copytree(SHOP / "conf", conf)
     spec = yaml.safe_load((conf / "models" / "churn.yaml").read_text())
     for path in (conf / "models").iterdir():
         path.unlink()
-    spec |= {"feature_service": SERVICE, "scoring": SCORING | scoring}
+    spec |= {"feature_service": SERVICE, "scoring": SCORING | scoring} | more
     (conf / "models" / f"{MODEL}.yaml").write_text(yaml.safe_dump(spec))
     return load_settings(conf, "local", [f"local.home={folder / 'home'}"], folder / "feature_repo")
 
@@ -120,7 +125,8 @@ def tried(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Trie
 
 
 def a_version(seed: int) -> Bundle:
-    fitted = train.fit(model(seed=seed), dataset(rows=200, seed=seed))
+    more = {"calibration": "isotonic", "scoring": {"cut_by": {"share": "25%"}}} if seed == CALIBRATED else {}
+    fitted = train.fit(model(seed=seed, **more), dataset(rows=200, seed=seed))
     return Bundle(
         model=fitted.learnt.model,
         flavour=fitted.learnt.flavour,
@@ -129,6 +135,7 @@ def a_version(seed: int) -> Bundle:
         classes=(),
         replay=Replay(fitted.replay.columns(), fitted.replay.scores.tolist()),
         requirements=("xgboost-cpu",),
+        files=train_model._decided(fitted),
     )
 
 
@@ -212,6 +219,31 @@ def test_a_restatement_stands_beside_what_was_published(tried: Tried) -> None:
     assert tried.rows().where("role = 'restated'").count() == restated.count() == shadow.count()
     with pytest.raises(UsageError, match="was never published for 2024-09-01"):
         tried.score(RunDates.single(date(2024, 9, 1)), restate="2")
+
+
+def test_a_calibrated_version_answers_beside_the_score_and_decides_by_its_cut(tried: Tried, tmp_path: Path) -> None:
+    registry = _registry.connect(settings_in(tried.folder, {}))
+    version = registry.pin(MODEL, str(CALIBRATED), tmp_path)
+    calibrator, cut = _roles.calibrator(version), _roles.cut(version)
+    assert calibrator is not None
+    assert cut is not None
+    published = "role <> 'restated'"
+    rows = tried.rows().where(published).select("role", "score", "score_calibrated", "decision").collect()
+    for row in rows:
+        own = row["role"] == "challenger"
+        assert row["score_calibrated"] == (calibrator(np.array([row["score"]]))[0] if own else None)
+    assert {row["decision"] for row in rows} == {0, 1}  # by the literal cut of the model file
+    assert tried.score(NIGHT, cut=None).exit_code == 0
+    for row in tried.rows().where(published).select("role", "score", "decision").collect():
+        assert row["decision"] == (int(row["score"] >= cut) if row["role"] == "challenger" else None)
+    # Without the challenger nobody calibrates: the column that the table has stays, without values.
+    assert tried.score(NIGHT, challengers=[], canary=None).exit_code == 0
+    assert tried.rows().where("score_calibrated IS NOT NULL").isEmpty()
+    stored = version.folder / "scorelake" / _registry.CALIBRATED
+    stored.write_text(stored.read_text().replace("[0.", "[1.", 1))
+    with pytest.raises(ModelRefused, match="calibrates its stored rows differently"):
+        _roles.calibrator(version)
+    tried.score()
 
 
 def test_nulls_beyond_a_limit_refuse_the_night_and_leave_the_published_one(tried: Tried) -> None:
@@ -309,13 +341,14 @@ def test_slices_that_are_missing_or_of_other_definitions_are_waited_for(tried: T
 def test_a_champion_with_one_changed_byte_is_refused_and_scores_stay(tried: Tried) -> None:
     before = tried.lake.version(f"scores.{MODEL}")
     stored = min((tried.folder / "home").rglob("scorelake/replay.json"), key=lambda path: path.stat().st_mtime)
-    content = stored.read_bytes()
+    content, written = stored.read_bytes(), stored.stat()
     stored.write_bytes(content.replace(b"[", b" [", 1))
     try:
         with pytest.raises(ModelRefused, match="model tried version 1: its files were changed"):
             tried.score()
     finally:
         stored.write_bytes(content)
+        os.utime(stored, ns=(written.st_atime_ns, written.st_mtime_ns))  # the oldest file is how version 1 is found
     assert tried.lake.version(f"scores.{MODEL}") == before
 
 
@@ -367,3 +400,34 @@ def test_a_retyped_feature_is_named(tried: Tried) -> None:
 
     with pytest.raises(ContractBroken, match="a is missing; b is string, expected a number or a boolean; c is int"):
         require_types({"c": "int", "b": "string", "d": "int"}, {"a": "number", "b": "number", "c": "category"})
+
+
+def test_the_gate_tries_the_challenger_on_real_features_and_shows_both(tried: Tried) -> None:
+    """Last, since it moves the champion: version 2 is made challenger of version 1."""
+    day = NIGHTS.last
+    settings = settings_in(tried.folder, {}, promotion=PROMOTION, subgroups=SUBGROUPS)
+    registry, lake = _registry.connect(settings), tried.lake
+    registry.client.set_registered_model_alias(MODEL, "challenger", "2")
+    labelled = tried.features.where(F.col("run_date") == F.lit(NIGHTS.first)).withColumns(
+        {
+            "label": (F.col("signal") > 0).cast("int"),
+            "split": F.lit("test"),
+            "run_date": F.lit(day),
+            "label_available_at": F.col("event_timestamp"),
+        }
+    )
+    lake.create(f"training.{MODEL}", columns_of(labelled), partitioned_by=["run_date"])
+    lake.replace_slices(labelled, f"training.{MODEL}", Mark("made up", "test", (day,)))
+
+    promote_model.run(tried.spark, settings, RunDates.single(day), ONLY)
+
+    said = lake.read("ops.decisions").where("gate = 'promotion'").collect()
+    found = {row["metric"]: (row["verdict"], row["value"]) for row in said}
+    assert found["smoke failures"] == ("pass", 0)
+    assert found["bytes"][0] == "fail"
+    assert found["cpu microseconds a row"][1] > 0
+    assert 0 <= found["psi of scores against the champion's"][1] < 1
+    assert found["country=de: auc min"][0] == "pass"
+    version = registry.client.get_model_version(MODEL, "2")
+    path = registry.client.download_artifacts(version.run_id, f"promotion/{day}.html", str(tried.folder))
+    assert "tried: version 2 against champion 1" in Path(path).read_text()

@@ -119,3 +119,13 @@ def test_a_score_at_a_declared_edge_is_in_the_bucket_above(spark: SparkSession) 
     rows = [("s", n, 0, n / 10) for n in range(10)]
     table = published(judged(answers(spark, rows), KEYS), Scoring(buckets=(0.2, 0.5)), about()).collect()
     assert [row["bucket"] for row in sorted(table, key=lambda row: row["score"])] == [3, 3, 2, 2, 2, 1, 1, 1, 1, 1]
+
+
+def test_each_version_decides_by_its_own_cut_unless_the_model_file_names_one(spark: SparkSession) -> None:
+    frame = answers(spark, [("s", 1, 0, 0.4), ("s", 1, 1, 0.4), ("s", 1, 2, 0.4)])
+    roles = about(Role("champion", "3", cut=0.4), Role("challenger", "4", cut=0.41), Role("shadow", "5"))
+    found = published(frame, Scoring(), roles).collect()
+    assert {row["role"]: row["decision"] for row in found} == {"champion": 1, "challenger": 0, "shadow": None}
+    found = published(frame, Scoring(cut=0.3), roles).collect()
+    assert {row["decision"] for row in found} == {1}
+    assert "decision" not in published(frame, Scoring(), about()).columns

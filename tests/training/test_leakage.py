@@ -86,3 +86,21 @@ def test_learner_that_peeks_at_the_test_labels_fails_on_shuffled_ones() -> None:
 
     decision = checked(model(), dataset(), peeking)[2]
     assert (decision.metric, decision.verdict) == ("auc gain with shuffled labels", "fail")
+
+
+def test_metric_beyond_its_declared_ceiling_is_a_sign() -> None:
+    spec = model(promotion={"require": {"auc": {"max": 0.7}, "brier": {"min": 0.01}, "bias": {"max": 0.0}}})
+    found = {decision.metric: decision for decision in checked(spec, dataset())}
+    assert found["auc beyond its ceiling"].verdict == "warn"
+    assert "better than believable" in found["auc beyond its ceiling"].reason
+    assert found["brier beyond its ceiling"].verdict == "pass"
+    assert "bias beyond its ceiling" not in found
+
+
+def test_entities_on_both_sides_fail_and_a_second_look_warns() -> None:
+    assert leakage.shared_entities(model(), 0, run_date=RUN_DATE).verdict == "pass"
+    found = leakage.shared_entities(model(), 3, run_date=RUN_DATE)
+    assert (found.verdict, found.value) == ("fail", 3.0)
+    assert found.reason == "3 entities stand in more than one part, none may"
+    assert leakage.second_look(model(), 0, run_date=RUN_DATE).verdict == "pass"
+    assert leakage.second_look(model(), 2, run_date=RUN_DATE).verdict == "warn"

@@ -6,9 +6,11 @@ rows stands in semantics.md (sections 4, 7, 8); what a parameter means stands wi
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field, model_validator
 
-from scorelake.models.judging import HEADLINE, METRICS, Bounds, Metrics, Promotion
+from scorelake.models.judging import HEADLINE, METRICS, RATES, Bounds, Metrics, Promotion, Rollback, Subgroups
 from scorelake.models.learning import (
     ALGORITHMS,
     CORRECTED,
@@ -31,7 +33,8 @@ from scorelake.models.learning import (
     Unseen,
 )
 from scorelake.models.performing import Performance
-from scorelake.models.serving import Canary, Scoring, ScoringLimits
+from scorelake.models.retraining import Retrain
+from scorelake.models.serving import Canary, Costs, CutBy, Scoring, ScoringLimits
 from scorelake.models.watching import Drift, DriftLimits, DriftOverride, Mute, Period
 from scorelake.strict_yaml import Definition
 
@@ -55,12 +58,25 @@ class Model(Definition):
         description="Further algorithms that learn from the same parts; the best by the headline on validation is "
         "registered, of equals the first.",
     )
+    calibration: Literal["isotonic", "sigmoid"] | None = Field(
+        default=None,
+        description="Fitted on validation and kept with the version; `score_calibrated` stands beside the score.",
+    )
     seed: int = Field(default=0, ge=0, lt=2**31)
     metrics: Metrics = Metrics()
+    subgroups: Subgroups | None = Field(default=None, description="Groups that the model is judged on apart.")
     promotion: Promotion = Promotion()
     scoring: Scoring = Scoring()
     drift: Drift = Drift()
     performance: Performance = Performance()
+    prove_rows: int = Field(
+        default=20,
+        ge=0,
+        description="Rows of the training set that train_model recomputes by brute force (as verify_pit): a feature "
+        "that knew what came later is found; 0 leaves it out.",
+    )
+    explain: bool = Field(default=True, description="Plots and explanations beside the run of every training.")
+    retrain: Retrain | None = Field(default=None, description="When the job retrain trains it; never without it.")
 
     @property
     def headline(self) -> str:
@@ -88,6 +104,10 @@ class Model(Definition):
         unknown = [name for name in asked if name not in known]
         if unknown:
             raise ValueError(f"a {self.task} model has no metric {', '.join(unknown)}; there are: {', '.join(known)}")
+        told = known + RATES if self.task == "binary" else known
+        foreign = [name for name in (self.subgroups.require if self.subgroups else ()) if name not in told]
+        if foreign:
+            raise ValueError(f"subgroups.require: no metric {', '.join(foreign)}; there are: {', '.join(told)}")
         if self.headline == "bias":
             raise ValueError("bias is no headline: every constant model has none; choose another metric")
         if self.folds is not None:
@@ -96,8 +116,16 @@ class Model(Definition):
             raise ValueError("split.kind: stratified needs classes; a regression model takes entity or temporal")
         for algorithm in self.algorithms:
             self._fits(algorithm)
-        if self.scoring.cut is not None and self.task != "binary":
-            raise ValueError("scoring.cut needs task: binary")
+        for name, asked_for in (
+            ("scoring.cut", self.scoring.cut),
+            ("scoring.cut_by", self.scoring.cut_by),
+            ("calibration", self.calibration),
+        ):
+            if asked_for is not None and self.task != "binary":
+                raise ValueError(f"{name} needs task: binary")
+        has_costs = self.scoring.cut_by is not None and self.scoring.cut_by.costs is not None
+        if self.promotion.max_cost is not None and not has_costs:
+            raise ValueError("promotion.max_cost needs scoring.cut_by.costs")
         return self
 
     def _fits_folds(self, folds: Folds) -> None:
@@ -149,10 +177,13 @@ __all__ = [
     "ALGORITHMS",
     "HEADLINE",
     "METRICS",
+    "RATES",
     "Algorithm",
     "Bounds",
     "Canary",
     "CategoricalSteps",
+    "Costs",
+    "CutBy",
     "Drift",
     "DriftLimits",
     "DriftOverride",
@@ -169,12 +200,15 @@ __all__ = [
     "Preprocessing",
     "Promotion",
     "Range",
+    "Retrain",
+    "Rollback",
     "Scalar",
     "Scoring",
     "ScoringLimits",
     "Search",
     "Split",
     "StratifiedSplit",
+    "Subgroups",
     "Task",
     "TemporalSplit",
     "Unseen",

@@ -33,6 +33,35 @@ class ScoringLimits(Definition):
         return self.null_rates.get(feature, self.null_rate)
 
 
+class Costs(Definition):
+    """What a decision costs by how it turns out, in one unit; benefits are what a right one earns."""
+
+    false_positive: float = Field(ge=0)
+    false_negative: float = Field(ge=0)
+    true_positive: float = Field(default=0.0, ge=0, description="Benefit.")
+    true_negative: float = Field(default=0.0, ge=0, description="Benefit.")
+
+    @model_validator(mode="after")
+    def _some(self) -> Costs:
+        if not (self.false_positive + self.true_negative and self.false_negative + self.true_positive):
+            raise ValueError("expected wrong decisions to cost something both ways, else everybody or nobody is chosen")
+        return self
+
+
+class CutBy(Definition):
+    """How train_model chooses the cut on validation; it is kept with the version. One of these."""
+
+    costs: Costs | None = None
+    capacity: int | None = Field(default=None, ge=1, description="So many entities a night at most.")
+    share: Share | None = Field(default=None, gt=0, description="So large a part of the population at most.")
+
+    @model_validator(mode="after")
+    def _one(self) -> CutBy:
+        if sum(way is not None for way in (self.costs, self.capacity, self.share)) != 1:
+            raise ValueError("cut_by: expected one of costs, capacity, share")
+        return self
+
+
 class Scoring(Definition):
     """Who is scored by which versions, and what stands beside each score."""
 
@@ -40,6 +69,9 @@ class Scoring(Definition):
         default=None, description="A number of equal-sized buckets by rank, 1 = highest; or rising edges of scores."
     )
     cut: float | None = Field(default=None, description="A score of at least this decides 1, else 0 (binary).")
+    cut_by: CutBy | None = Field(
+        default=None, description="Lets train_model choose a cut for each version; a literal `cut` comes before it."
+    )
     review: tuple[float, float] | None = Field(
         default=None, description="Scores from the first up to below the second are for a human to decide."
     )

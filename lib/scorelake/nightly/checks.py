@@ -141,6 +141,28 @@ def _feature_repo(settings: Settings, findings: list[Finding]) -> FeatureRepo | 
         return None
 
 
+def _subgroups(definitions: Definitions, repo: FeatureRepo, name: str) -> Iterator[Finding]:
+    """Columns that no feature of the service has, or whose values may not be shown in a card."""
+    model, document = definitions.models[name], definitions.documents[f"model {name}"]
+    if model.subgroups is None:
+        return
+    available = [feature for _, feature in repo.request(model.feature_service).asked]
+    personal = personal_inputs(definitions, repo, model.feature_service)
+    for column in model.subgroups.by:
+        if column not in available:
+            message = f"no feature {column}; there are: {', '.join(available)}"
+            yield document.finding(("subgroups", "by"), message)
+        elif column in personal:
+            message = f"{column} is personal, and the card shows the values of subgroups: derive a coarser feature"
+            yield document.finding(("subgroups", "by"), message)
+
+
+def personal_inputs(definitions: Definitions, repo: FeatureRepo, service: str) -> set[str]:
+    """Names of columns that a table which the service reads marks as personal."""
+    inputs = [definitions.tables[table] for table in repo.inputs(service) if table in definitions.tables]
+    return {column for table in inputs for column in getattr(table, "personal", ())}
+
+
 def _models(definitions: Definitions, repo: FeatureRepo) -> Iterable[Finding]:
     """Feature services and features that a model names but nobody defines; entities that its population lacks."""
     for name, model in definitions.models.items():
@@ -156,6 +178,7 @@ def _models(definitions: Definitions, repo: FeatureRepo) -> Iterable[Finding]:
             model.features.choose([feature for _, feature in request.asked])
         except ValueError as error:
             yield document.finding(("features",), str(error))
+        yield from _subgroups(definitions, repo, name)
         label = definitions.labels[model.label].label if model.label in definitions.labels else None
         if label is not None and label.population in definitions.populations:
             lacking = sorted(set(request.join_keys) - set(_population_columns(definitions, label.population)))

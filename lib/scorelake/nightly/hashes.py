@@ -48,8 +48,22 @@ def split(definitions: Definitions, model: str) -> str:
 
 def model(definitions: Definitions, name: str) -> str:
     """Hash of everything in a model file that shapes the model itself; how it is judged and watched is left out."""
-    judged_after = {"description", "metrics", "promotion", "scoring", "drift", "performance"}
-    document = definitions.models[name].model_dump(mode="json", exclude=judged_after)
+    judged_after = {
+        "description",
+        "metrics",
+        "subgroups",
+        "promotion",
+        "scoring",
+        "drift",
+        "performance",
+        "retrain",
+        "explain",
+        "prove_rows",
+    }
+    spec = definitions.models[name]
+    document = spec.model_dump(mode="json", exclude=judged_after)
+    if spec.scoring.cut_by is not None:  # what it chooses is kept with the version
+        document["cut_by"] = spec.scoring.cut_by.model_dump(mode="json")
     return definition_hash({"model": _without_unused(document)})
 
 
@@ -60,6 +74,7 @@ _LATER: dict[str, object] = {
     "unseen": None,
     "imbalance": None,
     "folds": None,
+    "calibration": None,
 }
 """Keys that model files did not have at first, and what they are where a file does not use them."""
 

@@ -28,8 +28,9 @@ class Report:
 @dataclass(frozen=True)
 class Layout:
     """Keys, then `member INT` (position in the pass), `score DOUBLE`, for classes `prediction STRING` and each
-    `score_<class> DOUBLE`, `reason_<n> STRING` and `reason_<n>_contribution DOUBLE`, `is_covered BOOLEAN` (on rows of
-    the champion: whether member 1 answered too). Rows with `about STRING` are reports, with `report BINARY`."""
+    `score_<class> DOUBLE`, `score_calibrated DOUBLE`, `reason_<n> STRING` and `reason_<n>_contribution DOUBLE`,
+    `is_covered BOOLEAN` (on rows of the champion: whether member 1 answered too). Rows with `about STRING` are reports,
+    with `report BINARY`."""
 
     keys: tuple[str, ...]
     ddl: str
@@ -43,6 +44,8 @@ class Layout:
         if classes:
             found["prediction"] = "string"
             found |= {f"score_{escaped(name)}": "double" for name in classes}
+        if any(member.calibrator is not None for member in members):
+            found["score_calibrated"] = "double"
         for n in range(1, max(member.reasons for member in members) + 1):
             found |= {f"reason_{n}": "string", f"reason_{n}_contribution": "double"}
         found |= {"is_covered": "boolean", "about": "string", "report": "binary"}
@@ -64,6 +67,8 @@ class Layout:
             found["prediction"] = pa.array(list(member.classes), pa.string()).take(best)
             for position, name in enumerate(member.classes):
                 found[f"score_{escaped(name)}"] = pa.array(answer.probabilities[:, position], from_pandas=True)
+        if member.calibrator is not None:
+            found["score_calibrated"] = pa.array(member.calibrator(answer.score), from_pandas=True)
         if answer.reasons is not None and answer.contributions is not None:
             names = pa.array(member.package.features, pa.string())
             for n in range(answer.reasons.shape[1]):

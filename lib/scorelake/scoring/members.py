@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from scorelake.calibration import Calibrator
 from scorelake.scoring.package import Package
 
 if TYPE_CHECKING:
@@ -14,12 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Member:
-    """One model of the pass. `reasons` of its features are named for each score; `budget_seconds` of predicting are
+    """One model of the pass. `reasons` of its features are named for each score; `calibrator` answers beside it (binary
+    models); `budget_seconds` of predicting are
     allowed to it in one task, without limit if None."""
 
     package: Package
     classes: tuple[str, ...] = ()
     reasons: int = 0
+    calibrator: Calibrator | None = None
     budget_seconds: float | None = None
 
 

@@ -52,7 +52,7 @@ def compiled(model: Any, features: Sequence[str]) -> Loaded:
         return _linear(estimator, prepared, features)
     if kind in _XGBOOST:
         return _boosted(estimator, prepared, features)
-    return _ensemble(estimator, prepared)
+    return _ensemble(estimator, prepared, features)
 
 
 # ------------------------------------------------------------------ linear
@@ -153,13 +153,21 @@ def _boosted(estimator: Any, prepared: Preparation, features: Sequence[str]) -> 
     def contributions(batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
         assert asked.contributions is not None
         of_columns = asked.contributions(batch)
-        found = np.zeros((*of_columns.shape[:2], len(features) + 1))
-        for column, feature in enumerate(owner):
-            found[:, :, feature] += of_columns[:, :, column]
+        found = _by_feature(of_columns[:, :, :-1], owner, len(features))
         found[:, :, -1] += of_columns[:, :, -1]
         return found
 
     return Loaded(asked.predict, "booster", contributions=contributions)
+
+
+def _by_feature(of_columns: np.ndarray[Any, Any], owner: Sequence[int], features: int) -> np.ndarray[Any, Any]:
+    """Contributions of prepared columns added up by the feature they come from, shape (rows, outputs, features + 1)."""
+    import numpy as np
+
+    found = np.zeros((*of_columns.shape[:2], features + 1))
+    for column, feature in enumerate(owner):
+        found[:, :, feature] += of_columns[:, :, column]
+    return found
 
 
 def _owners(prepared: Preparation, features: Sequence[str]) -> list[int]:
@@ -175,7 +183,7 @@ def _owners(prepared: Preparation, features: Sequence[str]) -> list[int]:
     return owner
 
 
-def _ensemble(estimator: Any, prepared: Preparation) -> Loaded:
+def _ensemble(estimator: Any, prepared: Preparation, features: Sequence[str]) -> Loaded:
     import numpy as np
 
     if hasattr(estimator, "n_jobs"):
@@ -188,7 +196,19 @@ def _ensemble(estimator: Any, prepared: Preparation) -> Loaded:
         answers = np.asarray(answer(prepared.matrix(batch)), dtype=np.float64)
         return answers[:, 1] if answers.ndim == 2 and answers.shape[1] == 2 else answers
 
-    return Loaded(predict, "ensemble")
+    def contributions(batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
+        """By shap, whose import takes seconds: for explanations of a sample, not for every row of a night."""
+        import shap
+
+        explainer = shap.TreeExplainer(estimator)
+        found = np.asarray(explainer.shap_values(prepared.matrix(batch)), dtype=np.float64)
+        of_columns = found[:, None, :] if found.ndim == 2 else np.moveaxis(found, 2, 1)
+        added = _by_feature(of_columns, owner, len(features))
+        added[:, :, -1] += np.asarray(explainer.expected_value, np.float64).reshape(-1)
+        return added
+
+    owner = _owners(prepared, features)
+    return Loaded(predict, "ensemble", contributions=contributions)
 
 
 __all__ = ["LINEAR_TOLERANCE", "Unfolded", "compiled"]

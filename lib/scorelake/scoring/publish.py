@@ -22,11 +22,12 @@ _INNER = ("member", "is_covered", "about", "report", "reason")
 @dataclass(frozen=True)
 class Role:
     """What a member of the pass is called in the table. `is_alive` is false once it was given up: then it has no
-    rows."""
+    rows. `cut` is the one that was chosen for its version, if one was."""
 
     name: str
     version: str
     is_alive: bool = True
+    cut: float | None = None
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ def published(scored: DataFrame, scoring: Scoring, about: Published) -> DataFram
     """The rows of `scores.<model>` (semantics, section 7) for accepted rows of any number of nights.
 
     `scored` has the columns of `answers.Layout` with `score_date` among its keys. Buckets are numbered within a night
-    and role, 1 for the highest scores, equal scores by their keys.
+    and role, 1 for the highest scores, equal scores by their keys. `decision` is made by `scoring.cut`, else by the
+    cut that each version brings along; null where it brings none.
     """
     from pyspark.sql import functions as F
 
@@ -54,8 +56,9 @@ def published(scored: DataFrame, scoring: Scoring, about: Published) -> DataFram
     extras = []
     if scoring.buckets is not None:
         extras.append(_bucket(scoring.buckets, about.keys).alias("bucket"))
-    if scoring.cut is not None:
-        extras.append((F.col("score") >= scoring.cut).cast("int").alias("decision"))
+    cuts = [role.cut if scoring.cut is None else scoring.cut for role in about.roles]
+    if any(cut is not None for cut in cuts):
+        extras.append((F.col("score") >= _by_member(cuts)).cast("int").alias("decision"))
     if scoring.review is not None:
         low, high = scoring.review
         extras.append(((F.col("score") >= low) & (F.col("score") < high)).alias("review"))
@@ -150,7 +153,7 @@ def _arm(scoring: Scoring, about: Published) -> Column:
     return arms.arm(canary.experiment, canary.percent, about.keys) if canary else F.lit(arms.CHAMPION)
 
 
-def _by_member(values: Sequence[str]) -> Column:
+def _by_member(values: Sequence[str | float | None]) -> Column:
     from pyspark.sql import functions as F
 
     return F.element_at(F.array(*map(F.lit, values)), F.col("member") + 1)

@@ -109,10 +109,30 @@ class ModelRegistry:
         found = [int(v.version) for v in versions if tags.items() <= v.tags.items()]
         return str(max(found)) if found else None
 
+    def count(self, name: str, tags: Mapping[str, str]) -> int:
+        """How many versions carry all of `tags`."""
+        versions = self.client.search_model_versions(f"name = '{self._registered_name(name)}'", max_results=10_000)
+        return sum(tags.items() <= version.tags.items() for version in versions)
+
+    def newest_tag(self, name: str, tag: str) -> str | None:
+        """The tag of the newest version; None without any version, or when it has no such tag."""
+        versions = self.client.search_model_versions(f"name = '{self._registered_name(name)}'", max_results=10_000)
+        newest = max(versions, key=lambda version: int(version.version), default=None)
+        return newest.tags.get(tag) if newest is not None else None
+
     def metrics(self, name: str, version: str) -> dict[str, float]:
         """What was measured when the version was trained, as '<part>.<metric>'."""
         run = self.client.get_run(str(self._version(name, version).run_id))
         return dict(run.data.metrics)
+
+    def attach(self, name: str, version: str, path: str, content: bytes) -> None:
+        """Keep `content` beside the run that made the version, as artifact `path`; the version's files stay as they
+        are."""
+        run_id = str(self._version(name, version).run_id)
+        folder, _, file = path.rpartition("/")
+        with tempfile.TemporaryDirectory(prefix="scorelake-artifact-") as scratch:
+            (Path(scratch) / file).write_bytes(content)
+            self.client.log_artifact(run_id, str(Path(scratch) / file), folder or None)
 
     def promote(self, name: str, version: str, *, former: str | None = None) -> str | None:
         """Point `champion` at `version`; the number of the version that had the alias.

@@ -53,6 +53,10 @@ class Pinned:
         """The stored rows and scores; `replay.batch(columns)` are the rows for a predictor."""
         return model_files.replay_of(self.folder)
 
+    def has(self, name: str) -> bool:
+        """Whether a file of that name was registered beside the model."""
+        return (self.folder / model_files.OWN / name).is_file()
+
     def file(self, name: str) -> bytes:
         """A file that was registered beside the model. MissingInput when the version has none of that name."""
         path = self.folder / model_files.OWN / name

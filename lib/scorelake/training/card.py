@@ -6,12 +6,12 @@ Holds aggregates only: no row and no value of a feature.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from scorelake.metrics import Estimate
-from scorelake.models import EntitySplit, Model, StratifiedSplit
+from scorelake.models import RATES, EntitySplit, Model, StratifiedSplit
 from scorelake.training import curves
 from scorelake.training.curves import Curve
 from scorelake.training.fitted import Fitted
@@ -41,6 +41,10 @@ class Card:
 def card(spec: Model, fitted: Fitted, *, facts: Mapping[str, str]) -> Card:
     """The card of one trained model. `facts` are lines that only the caller knows: run date, training set, hashes."""
     drawn = curves.binary(fitted.scored["test"]) if spec.task == "binary" else ()
+    if drawn and fitted.deciding.calibrator is not None:
+        test = fitted.scored["test"]
+        calibrated = replace(test, score=fitted.deciding.calibrator(test.score))
+        drawn = (*drawn, replace(curves.calibration(calibrated), title="Calibration, calibrated"))
     return Card(f"Model card: {spec.name}", tuple(_sections(spec, fitted, facts)), drawn)
 
 
@@ -51,6 +55,9 @@ def _sections(spec: Model, fitted: Fitted, facts: Mapping[str, str]) -> Iterator
     yield Section("Data", (_split(spec),), table=(("part", "rows", "mean label"), *_parts(spec, fitted)))
     note = "In brackets: the interval of a bootstrap over entities, at the confidence of the model file."
     yield Section("Metrics", (note,), table=_metrics(fitted))
+    yield from _deciding(fitted)
+    if fitted.subgroups:
+        yield _subgroups(spec, fitted)
     yield Section("Baselines on test", table=_baselines(fitted))
     if fitted.importance:
         meaning = f"By how much {spec.headline} on validation gets worse when the feature is shuffled."
@@ -108,6 +115,39 @@ def _baselines(fitted: Fitted) -> tuple[tuple[str, ...], ...]:
             for name in names
         ),
     )
+
+
+def _subgroups(spec: Model, fitted: Fitted) -> Section:
+    """Sizes always, and figures also where they are too few: marked, since they may mean nothing."""
+    names = [name for name in (spec.headline, *RATES) if name in fitted.subgroups[0].estimates]
+    least = spec.subgroups.min_rows if spec.subgroups is not None else 0
+    rows = [
+        (
+            group.column,
+            group.value,
+            f"{group.rows:,}" + (" INSUFFICIENT" if group.rows < least else ""),
+            *(_shown(group.estimates[name]) for name in names),
+        )
+        for group in fitted.subgroups
+    ]
+    note = "Groups of few rows have wide intervals; a difference between groups within them may be chance."
+    return Section("Subgroups on test", (note,), (("column", "value", "rows", *names), *rows))
+
+
+def _deciding(fitted: Fitted) -> Iterator[Section]:
+    """What calibration and cut, both fixed on validation, are worth on test."""
+    deciding = fitted.deciding
+    if deciding.calibrator is not None:
+        names = ("calibration_error", "brier", "log_loss", "bias")
+        rows = [(name, _shown(fitted.metrics["test"][name]), _shown(deciding.calibrated[name])) for name in names]
+        meaning = f"An {deciding.calibrator.kind} curve" if deciding.calibrator.kind == "isotonic" else "A sigmoid"
+        sentence = f"{meaning}, fitted on validation, stands beside the score; judged on test."
+        yield Section("Calibration", (sentence,), (("metric", "score", "calibrated"), *rows))
+    if deciding.cut is not None:
+        cut = deciding.cut
+        sentence = f"A score of at least {cut.value:.6g} decides 1: {cut.rule}, {cut.chosen:.2%} of validation."
+        told = [(name.replace("_", " "), _number(value)) for name, value in deciding.decisions.items()]
+        yield Section("Decision", (sentence,), (("on test", "value"), *told))
 
 
 def _limits(spec: Model, fitted: Fitted) -> Iterator[str]:

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from scorelake.matrix import matrix
+
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,24 @@ class Part:
         weight = None if self.weight is None else self.weight[rows]
         moment = None if self.moment is None else self.moment[rows]
         return Part(self.features, self.matrix[rows], categories, self.label[rows], self.entity[rows], weight, moment)
+
+
+def part_of(
+    rows: pa.RecordBatch,
+    features: tuple[Feature, ...],
+    *,
+    label: NDArray[np.float64],
+    entity: NDArray[np.int64],
+    dtype: Literal["float32", "float64"],
+) -> Part:
+    """The features of `rows` as a part, in the order of `rows`, as a model that learnt from such parts wants them."""
+    import pyarrow as pa
+
+    numbers = matrix(rows, names(features, "number"), dtype=dtype)
+    texts = {
+        name: rows.column(name).cast(pa.string()).to_numpy(zero_copy_only=False) for name in names(features, "category")
+    }
+    return Part(features, numbers, texts, label, entity)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from scorelake.metrics import Estimate, better
 from scorelake.models import Model, Scalar
 from scorelake.training.dataset import Dataset, Feature, Part
+from scorelake.training.deciding import Deciding
+from scorelake.training.subgroups import Subgroup
 
 Floats = NDArray[np.float64]
 Predict = Callable[[Part], Floats]
@@ -85,7 +87,8 @@ class Fitted:
 
     `metrics` by part and name; `baselines` by baseline, part and name; `importance` by feature: by how much the
     headline metric gets worse on validation when the feature is shuffled, greatest first. `params` are the
-    algorithm's, after a search those that won it; `spec` is the model file with the algorithm that won.
+    algorithm's, after a search those that won it; `spec` is the model file with the algorithm that won. `subgroups` are
+    of the test part.
     """
 
     spec: Model = field(repr=False)
@@ -102,6 +105,8 @@ class Fitted:
     params: Mapping[str, Scalar] = field(default_factory=dict)
     trials: tuple[Trial, ...] = ()
     folds: Mapping[str, Spread] = field(default_factory=dict)
+    deciding: Deciding = field(default_factory=Deciding)
+    subgroups: tuple[Subgroup, ...] = ()
 
     @property
     def feature_names(self) -> list[str]:
@@ -135,4 +140,5 @@ class Fitted:
             found |= {f"{kind}.{part}.{name}": value for part, of in parts.items() for name, value in of.items()}
         for name, spread in self.folds.items():
             found |= {f"folds.{name}.mean": spread.mean, f"folds.{name}.deviation": spread.deviation}
+        found |= self.deciding.values
         return {name: value for name, value in found.items() if value is not None}

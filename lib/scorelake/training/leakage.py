@@ -36,11 +36,55 @@ Sign = tuple[str, float | None, float, str, str]
 
 def check(spec: Model, data: Dataset, fitted: Fitted, learner: Learner, *, run_date: date) -> tuple[Decision, ...]:
     """One row a check. `learner` trains 8 times more, on shuffled labels and at most 20,000 rows a part."""
-    signs = [_one_feature(spec, data, fitted), _shared_rows(data), _shuffled_labels(spec, data, learner)]
-    return tuple(
-        Decision(GATE, spec.name, run_date, metric, value, threshold, verdict, reason)
-        for metric, value, threshold, verdict, reason in signs
-    )
+    signs = [
+        _one_feature(spec, data, fitted),
+        _shared_rows(data),
+        _shuffled_labels(spec, data, learner),
+        *_beyond_belief(spec, fitted),
+    ]
+    return tuple(_decision(spec, run_date, sign) for sign in signs)
+
+
+def shared_entities(spec: Model, shared: int, *, run_date: date) -> Decision:
+    """`shared` is the number of entities that stand in more than one part, though the split keeps them apart."""
+    reason = f"{shared:,} entities stand in more than one part, none may"
+    sign = ("entities in more than one part", float(shared), 0.0, FAIL if shared else PASS, reason)
+    return _decision(spec, run_date, sign)
+
+
+def second_look(spec: Model, looks: int, *, run_date: date) -> Decision:
+    """`looks` is how often this training set's test part has judged a version before, this one not counted.
+
+    A test part that helps to choose between versions is no test any more: what it says of the best is too good.
+    """
+    reason = "it is the first version judged on this test part"
+    if looks:
+        reason = (
+            f"{looks:,} versions were judged on this test part before: what it says of the best of them is too good"
+        )
+    return _decision(spec, run_date, ("looks at test before", float(looks), 0.0, WARN if looks else PASS, reason))
+
+
+def _decision(spec: Model, run_date: date, sign: Sign) -> Decision:
+    metric, value, threshold, verdict, reason = sign
+    return Decision(GATE, spec.name, run_date, metric, value, threshold, verdict, reason)
+
+
+def _beyond_belief(spec: Model, fitted: Fitted) -> Iterator[Sign]:
+    """A metric of test that is better than the ceiling which `promotion.require` declares; its gate will refuse it."""
+    for name, bounds in spec.promotion.require.items():
+        ceiling = bounds.min if name in metrics.LOWER_IS_BETTER else bounds.max
+        if ceiling is None or name in metrics.CLOSER_TO_ZERO_IS_BETTER:
+            continue
+        value = fitted.metrics["test"][name].value
+        is_beyond = value is not None and metrics.better(name, value, ceiling) > 0
+        reason = (
+            "cannot be told from the test rows" if value is None else f"{value:.6g} on test, {ceiling:g} is declared"
+        )
+        if is_beyond:
+            reason += ": better than believable, look for a feature that knows the label"
+        verdict = WARN if value is None or is_beyond else PASS
+        yield f"{name} beyond its ceiling", value, ceiling, verdict, reason
 
 
 def _one_feature(spec: Model, data: Dataset, fitted: Fitted) -> Sign:

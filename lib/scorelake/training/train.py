@@ -11,7 +11,18 @@ import numpy as np
 from scorelake import metrics
 from scorelake.metrics import Estimate
 from scorelake.models import Folds, Model, NumericSteps, TemporalSplit
-from scorelake.training import baselines, boosting, checks, evidence, folds, imbalance, mllib, pipelines, search
+from scorelake.training import (
+    baselines,
+    boosting,
+    checks,
+    deciding,
+    evidence,
+    folds,
+    imbalance,
+    mllib,
+    pipelines,
+    search,
+)
 from scorelake.training.collect import Precision
 from scorelake.training.dataset import Dataset, Part, names
 from scorelake.training.fitted import Fitted, Learner, Learnt, Predict, Scored
@@ -25,12 +36,20 @@ def matrix_type(spec: Model) -> Precision:
     return "float32" if _takes_numbers_as_they_are(spec) else "float64"
 
 
-def fit(spec: Model, data: Dataset, learner: Learner | None = None, journal: Journal | None = None) -> Fitted:
+def fit(
+    spec: Model,
+    data: Dataset,
+    learner: Learner | None = None,
+    journal: Journal | None = None,
+    *,
+    population: float | None = None,
+) -> Fitted:
     """The model that `spec` describes, fitted on train, stopped early on validation, judged on all parts.
 
     `learner` says where it is fitted, by default in this process; its rows may be more than those of `data`, which
     then is a sample of them. Same rows, same spec: in this process bit-identical scores. What `journal` holds of a
-    search that was interrupted is not trained again.
+    search that was interrupted is not trained again. `population` is the number of entities of a night, for a cut by
+    capacity.
 
     Raises UnfitTrainingSet for rows that cannot teach and ConfigError for parameters that do not exist.
     """
@@ -57,6 +76,12 @@ def fit(spec: Model, data: Dataset, learner: Learner | None = None, journal: Jou
         params=spec.algorithm.params,
         trials=trials,
         folds={} if spec.folds is None else folds.spread(spec, spec.folds, data, learn),
+        deciding=deciding.fixed(
+            spec,
+            (scored["validation"].label, scored["validation"].score),
+            (scored["test"].label, scored["test"].score, scored["test"].entity),
+            population=population,
+        ),
     )
 
 
