@@ -50,7 +50,7 @@ def test_fast_ways_answer_as_mlflow_does(
     expected = one_number(expected) if found.ndim == 1 else expected
     assert fast.tolerance == (1e-12 if way == "linear" else 0.0)
     np.testing.assert_allclose(found, expected, rtol=0, atol=fast.tolerance)
-    if fast.contributions is not None:
+    if fast.contributions is not None and way != "ensemble":  # theirs: test_ensemble_contributions
         sums = fast.contributions(batch).sum(axis=2)
         np.testing.assert_allclose(answered(task, sums), found, rtol=0, atol=1e-5 if way == "booster" else 1e-9)
 
