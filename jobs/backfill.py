@@ -21,7 +21,7 @@ from jobs import _night, run_nightly
 from scorelake.cli import ALL, Names, chosen, main
 from scorelake.definitions import load_definitions
 from scorelake.feature_store import definitions as feature_definitions
-from scorelake.nightly import graph
+from scorelake.nightly import events, graph
 from scorelake.runs import Outcome
 from scorelake.stores import ops
 from scorelake.stores.lake import Lake
@@ -46,7 +46,7 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
         return run_nightly.due_dates(definitions, node, dates) if node.subject in wanted else []
 
     with _night.alone(lake, definitions, repo):
-        night = run_nightly.start(lake, one_by_one)
+        night = run_nightly.start(lake, one_by_one, events.lineage(settings, "backfill", lake, definitions, repo))
         try:
             night.execute(nodes, due)
         finally:

@@ -36,7 +36,8 @@ from scorelake.dates import RunDates
 from scorelake.definitions import Definitions, load_definitions
 from scorelake.errors import UsageError
 from scorelake.feature_store import definitions as feature_definitions
-from scorelake.nightly import graph
+from scorelake.nightly import events, graph
+from scorelake.nightly.events import Lineage
 from scorelake.nightly.graph import Node
 from scorelake.nightly.night import Night
 from scorelake.runs import Outcome
@@ -80,7 +81,7 @@ def run(
     if when_ready:
         settings = settings.model_copy(update={"night": settings.night.model_copy(update={"when_late": "wait"})})
     with _night.alone(lake, definitions, repo):
-        night = start(lake, settings)
+        night = start(lake, settings, events.lineage(settings, "run_nightly", lake, definitions, repo))
         try:
             _execute(night, definitions, repo, dates, lambda: materialize_features.run(spark, settings, dates))
         finally:
@@ -100,13 +101,13 @@ def _execute(
         night.run("materialize_features", "", dates, materialize)
 
 
-def start(lake: Lake, settings: Settings) -> Night:
-    """A night that runs the jobs of this package."""
+def start(lake: Lake, settings: Settings, lineage: Lineage | None = None) -> Night:
+    """A night that runs the jobs of this package, and tells `lineage` of them."""
 
     def run_step(node: Node, dates: RunDates) -> Outcome:
         return STEPS[node.step](lake.spark, settings, dates, frozenset([node.subject]))
 
-    return Night(lake, run_step, settings.night)
+    return Night(lake, run_step, settings.night, lineage)
 
 
 def due_dates(definitions: Definitions, node: Node, dates: RunDates) -> Sequence[date]:

@@ -7,6 +7,7 @@ import pytest
 
 from scorelake import sql
 from scorelake.errors import ConfigError
+from scorelake.sql.columns import columns_read
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -198,3 +199,42 @@ def test_rendering_keeps_what_spark_computes(spark: SparkSession) -> None:
     assert [tuple(spark.sql(query).first() or ()) for query in rendered] == [
         tuple(spark.sql(query).first() or ()) for query in written
     ]
+
+
+SHOP = {"silver.sales": ["who", "amount", "sold at"], "silver.people": ["who", "group`s"], "gold.base": ["who"]}
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("SELECT WHO, sum(amount) AS total FROM silver.sales GROUP BY who", {"who": "who", "total": "amount"}),
+        ("SELECT count(*) AS n, 1 AS one, max(`sold at`) AS last FROM silver.sales", {"n": "", "last": "sold at"}),
+        ("WITH a AS (SELECT who, amount * 2 AS d FROM silver.sales) SELECT who, d FROM a", {"d": "amount"}),
+        ("SELECT s.amount AS a FROM silver.sales s UNION ALL SELECT who FROM silver.people", {"a": "amount who"}),
+        (
+            "SELECT coalesce(p.`group``s`, s.who) AS g FROM silver.sales s LEFT JOIN silver.people p ON s.who = p.who",
+            {"g": "group`s who"},
+        ),
+        ("SELECT who, (SELECT max(amount) FROM silver.sales) AS top FROM silver.people", {"top": "amount"}),
+    ],
+)
+def test_a_column_comes_from_the_columns_whose_values_enter_it(query: str, found: dict[str, str]) -> None:
+    read = columns_read(query, found, SHOP)
+    split = {"sold at": {"sold at"}}
+    assert {name: {column for _, column in origins} for name, origins in read.items()} == {
+        name: split.get(columns, set(columns.split())) for name, columns in found.items()
+    }
+
+
+def test_columns_are_followed_through_a_population() -> None:
+    label = (
+        "SELECT population.who, max(s.amount) AS label FROM population LEFT JOIN silver.sales s USING (who) GROUP BY 1"
+    )
+    within = {"population": "SELECT DISTINCT who FROM silver.people"}
+    read = columns_read(label, ["who", "label"], SHOP, within=within)
+    assert read["label"] == {("silver.sales", "amount")}
+    assert ("silver.people", "who") in read["who"]
+
+
+def test_of_a_query_that_cannot_be_followed_nothing_is_told() -> None:
+    assert columns_read("SELECT nobody FROM silver.unknown", ["other"], SHOP) == {}

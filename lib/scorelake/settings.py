@@ -89,6 +89,25 @@ class NotifySettings(Definition):
     )
 
 
+class LineageSettings(Definition):
+    """Where OpenLineage events of a night go: a file to which they are added as JSON lines, or an HTTP service."""
+
+    file: str = ""
+    http: str = Field(default="", description="Address of the service; events are posted to its api/v1/lineage.")
+    api_key: str = Field(default="", description="Secret reference of the service's key, e.g. env:LINEAGE_KEY.")
+    namespace: str = Field(default="scorelake", min_length=1, description="Of the jobs, such as team.production.")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> LineageSettings:
+        if self.file and self.http:
+            raise ValueError("expected either file or http")
+        if self.http and not self.http.startswith(("https://", "http://")):
+            raise ValueError("http: expected an http or https address")
+        if self.api_key and not self.http:
+            raise ValueError("api_key: only an HTTP service has one")
+        return self
+
+
 class ReportSettings(Definition):
     definition_link: str = Field(
         default="", description="Where a column's definition is read, e.g. https://git.example.com/search?q={feature}."
@@ -149,6 +168,7 @@ class Settings(Definition):
     logs: Literal["text", "json"] = Field(default="text", description="Log lines for people, or JSON for a service.")
     report: ReportSettings = ReportSettings()
     notify: NotifySettings = NotifySettings()
+    lineage: LineageSettings = LineageSettings()
     limits: Limits = Limits()
     night: NightSettings = NightSettings()
     allow_missing: tuple[str, ...] = Field(
@@ -271,9 +291,10 @@ def _with_places(document: Document, conf_dir: Path) -> Document:
             "checkpoints": f"{home}/checkpoints",
         }
         data = _merged(derived, {**data, "local": {**data["local"], "home": home}})
-    for section, key in (("lake", "root"), ("lake", "read_root"), ("landing", "root"), ("feast", "registry")):
+    paths = (("lake", "root"), ("lake", "read_root"), ("landing", "root"), ("feast", "registry"), ("lineage", "file"))
+    for section, key in paths:
         value = (data.get(section) or {}).get(key)
-        if isinstance(value, str):
+        if isinstance(value, str) and value:
             data[section] = {**data[section], key: _absolute(value, conf_dir)}
     for key in ("reports", "checkpoints", "feature_repo"):
         if isinstance(data.get(key), str):

@@ -182,6 +182,30 @@ def test_every_gate_left_its_decisions(shop: Shop) -> None:
     assert {gate for gate, _ in found} == {"data", "leakage", "promotion", "drift", "performance"}
 
 
+def test_every_step_of_the_nights_is_told_as_lineage(shop: Shop) -> None:
+    told = [json.loads(line) for line in Path(shop.settings.lineage.file).read_text().splitlines()]
+    ends = {(event["job"]["name"], event["run"]["runId"]): event for event in told if event["eventType"] != "START"}
+    assert len(told) == 2 * len(ends)
+    by_job = {job: event for (job, _), event in ends.items() if event["eventType"] == "COMPLETE"}
+    assert {"ingest_bronze.bronze.sales", "build_features.shop_v1", "score_batch.churn"} <= set(by_job)
+
+    def origins(job: str, table: str, column: str) -> set[tuple[str, str]]:
+        [output] = [one for one in by_job[job]["outputs"] if one["name"].endswith(f"/{table}")]
+        fields = output["facets"]["columnLineage"]["fields"][column]["inputFields"]
+        return {("/".join(one["name"].rsplit("/", 2)[1:]), one["field"]) for one in fields}
+
+    assert origins("build_gold.gold.customer_value", "gold/customer_value", "amount_sum") == {
+        ("silver/sales", "amount")
+    }
+    features = by_job["build_features.shop_v1"]["outputs"][0]["facets"]["columnLineage"]["fields"]
+    read = {one["name"].rsplit("/", 2)[-1] for field in features.values() for one in field["inputFields"]}
+    assert read
+    assert read <= {"sales", "events", "customers", "customer_value"}
+    assert {column for _, column in origins("score_batch.churn", "scores/churn", "score")} <= {
+        column.name for column in columns_of(shop.lake.read("features.shop_v1"))
+    }
+
+
 def test_a_night_that_is_done_does_nothing_again(shop: Shop) -> None:
     before = shop.lake.versions(["scores.churn", "silver.sales", "features.shop_v1", "monitoring.drift_metrics"])
     again = run_nightly.run(shop.spark, shop.settings, NIGHTS)

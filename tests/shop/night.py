@@ -39,7 +39,8 @@ class Shop:
 
 
 def settings_in(home: Path) -> Settings:
-    return load_settings(SHOP / "conf", "local", [f"local.home={home}"], SHOP / "feature_repo")
+    places = [f"local.home={home}", f"lineage.file={home}/lineage.jsonl"]
+    return load_settings(SHOP / "conf", "local", places, SHOP / "feature_repo")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ from scorelake.features.views import FUNCTIONS, ROWS, Window
 if TYPE_CHECKING:
     from feast.aggregation import Aggregation
 
-_ROWS = ("", ROWS)
+ROWS_ALONE = ("", ROWS)
 """What `column` says when whole rows are meant."""
 _INTEGERS = ("tinyint", "smallint", "int", "bigint")
 _FLOATS = ("float", "double")
@@ -36,7 +36,7 @@ def problems(aggregation: Aggregation, types: Mapping[str, str]) -> Iterator[str
         yield f"{name}: time_window is negative; leave it out for all rows before t"
     if aggregation.slide_interval not in (None, window):
         yield f"{name}: slide_interval has no meaning here, windows end at every row's own t; leave it out"
-    if aggregation.column in _ROWS:
+    if aggregation.column in ROWS_ALONE:
         if aggregation.function not in ("count", "age"):
             yield f"{name}: needs a column; only count and age take whole rows"
         if not aggregation.name:

@@ -160,3 +160,16 @@ def _require_plain(view: FeatureView) -> None:
             f"feature view {view.name}: transformations and aggregations of the view itself are not run; put SQL into "
             "a silver or gold table, aggregations on its LakeSource, row-wise code into an on-demand feature view"
         )
+
+
+def sources_of(selection: Selection) -> dict[str, list[tuple[str, str]]]:
+    """Of each feature the table and column whose values enter it: none where whole rows are counted. Empty for a
+    source outside the lake.
+    """
+    table, source = table_of(selection), selection.view.batch_source
+    if table is None or source is None:
+        return {}
+    columns = {new: old for old, new in source.field_mapping.items()}
+    declared = {aggregations.name_of(a): a.column for a in getattr(source, "aggregations", ())}
+    found = {name: declared.get(name, columns.get(name, name)) for name in selection.features}
+    return {name: [] if column in aggregations.ROWS_ALONE else [(table, column)] for name, column in found.items()}

@@ -16,6 +16,7 @@ from scorelake import runs
 from scorelake.dates import RunDates, as_of
 from scorelake.nightly import freshness
 from scorelake.nightly.attempts import attempt, with_late_drops
+from scorelake.nightly.events import Lineage
 from scorelake.nightly.freshness import Marks
 from scorelake.nightly.graph import Node
 from scorelake.nightly.usage import Meter
@@ -41,6 +42,7 @@ class Night:
     lake: Lake
     run_step: RunStep
     policy: NightSettings = field(default_factory=NightSettings)
+    lineage: Lineage | None = None
     tell: Callable[[str], None] = log.info
     done: list[StepRun] = field(default_factory=list)
     blocked: dict[str, set[date]] = field(default_factory=dict)
@@ -154,7 +156,10 @@ class Night:
 
         is_drop = node.step == "ingest_bronze"
         waits = is_drop and self.policy.when_late == "wait"
+        step = self.lineage.started(node, dates) if self.lineage is not None else ""
         outcome = self.run(node.step, node.subject, dates, patiently if waits else action, reason=reason, handle=handle)
+        if self.lineage is not None:
+            self.lineage.ended(step, node, dates, outcome)
         if outcome.missing and is_drop and self.policy.when_late == "fail":
             self._halted = f"the night stopped, since {outcome.missing[0]}"
         self._marks.pop(_key(node), None)

@@ -1,0 +1,146 @@
+"""A whole night on a real cluster: two workers, a driver in another folder, and only what the package carries."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import pytest
+from delta.tables import DeltaTable
+
+from scorelake import digests
+from scorelake.definitions import load_definitions
+from scorelake.nightly import graph
+from scorelake.platforms import package, submit
+from scorelake.platforms.package import Package
+from scorelake.settings import load_settings
+from scorelake.stores.lake import columns_of
+from tests.deploy.conftest import ROOT
+from tests.shop import land
+from tests.shop.night import NIGHTS, SHOP, TRAINED_AT
+
+if TYPE_CHECKING:
+    from tests.shop.night import Shop
+
+pytestmark = pytest.mark.slow
+
+SPARK = Path(sys.prefix) / "bin" / "spark-class"
+NOT_OF_ROWS = ("scored_at", "model_digest")
+
+
+def test_a_night_on_two_workers_writes_the_rows_of_a_night_on_one_machine(cluster: Cluster, shop: Shop) -> None:
+    land.land(cluster.home / "landing", land.YEAR)
+    tables = ",".join(sorted(labels_and_below()))
+    cluster.run("backfill", "--from", land.YEAR.first, "--to", land.YEAR.last, "--only", tables)
+    for job in ("build_training_set", "train_model", "promote_model"):
+        cluster.run(job, "--run-date", TRAINED_AT.first)
+    cluster.run("run_nightly", "--from", NIGHTS.first, "--to", NIGHTS.last)
+    for table in ("silver.sales", "silver.events", "gold.churned", "features.shop_v1", "scores.churn"):
+        assert cluster.digests(shop, table) == digests_of(shop.lake.read(table), table), table
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Jobs run as processes of their own, from what `shipped` holds and an environment that holds nothing else."""
+
+    master: str
+    shipped: Package
+    conf: Path
+    home: Path
+    elsewhere: Path
+
+    def run(self, *call: object) -> None:
+        words = [*map(str, call), "--env", "cluster"]
+        exports = {"SCORELAKE_MASTER": self.master, "SCORELAKE_HOME": str(self.home)}
+        os.environ.update(exports)
+        settings = load_settings(self.conf, "cluster", [], SHOP / "feature_repo")
+        properties = submit.spark_properties([ROOT / "conf" / "spark" / "cluster.conf"])
+        sized = {"spark.executor.memory": "1g", "spark.executor.cores": "1", "spark.sql.shuffle.partitions": "2"}
+        sized |= {"spark.pyspark.python": sys.executable}
+        [command] = submit.commands(settings, self.shipped, words, exports, properties | sized)
+        environment = {"PATH": f"{Path(sys.executable).parent}:{os.defpath}", "HOME": str(self.elsewhere)}
+        environment |= {name: os.environ[name] for name in ("JAVA_HOME",) if name in os.environ}
+        done = subprocess.run(
+            command, cwd=self.elsewhere, env=environment, capture_output=True, text=True, timeout=1200, check=False
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
+        assert not list(self.elsewhere.rglob("_delta_log")), "a table was written where the driver stood"
+
+    def digests(self, shop: Shop, table: str) -> dict[object, tuple[int, int]]:
+        path = self.home / "lake" / table.replace(".", "/")
+        return digests_of(DeltaTable.forPath(shop.spark, str(path)).toDF(), table)
+
+
+def digests_of(rows, table: str) -> dict[object, tuple[int, int]]:
+    by = "score_date" if table.startswith("scores.") else "run_date"
+    columns = [column for column in columns_of(rows) if column.name not in NOT_OF_ROWS]
+    return {row[by]: (row["rows"], row["digest"]) for row in digests.digest_by_slice(rows, columns, by=by).collect()}
+
+
+def labels_and_below() -> set[str]:
+    definitions = load_definitions(SHOP / "conf")
+    nodes = graph.table_nodes(definitions)
+    return {node.subject for node in nodes if node.table not in definitions.gold or node.table in definitions.labels}
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    place = tmp_path_factory.mktemp("a cluster")
+    conf = place / "conf"
+    subprocess.run(["cp", "-r", SHOP / "conf", conf], check=True)
+    subprocess.run(["cp", ROOT / "conf" / "cluster.yaml", conf], check=True)
+    shipped = package.build(ROOT, conf, SHOP / "feature_repo", place / "dist")
+    (place / "elsewhere").mkdir()
+    master, page = free_port(), free_port()
+    with ExitStack() as running:
+        started(running, place / "master.log", "master.Master", ["--port", str(master), "--webui-port", str(page)])
+        for number in (1, 2):
+            options = [
+                "--cores",
+                "1",
+                "--memory",
+                "1g",
+                "--webui-port",
+                "0",
+                "--work-dir",
+                str(place / f"work{number}"),
+            ]
+            started(running, place / f"worker{number}.log", "worker.Worker", [*options, f"spark://127.0.0.1:{master}"])
+        wait_for_workers(page, 2)
+        yield Cluster(f"spark://127.0.0.1:{master}", shipped, conf, place / "home", place / "elsewhere")
+
+
+def started(running: ExitStack, log: Path, name: str, options: Sequence[str]) -> None:
+    """A daemon that ends with the test."""
+    environment = os.environ | {"SPARK_LOCAL_IP": "127.0.0.1"}
+    written: IO[bytes] = running.enter_context(log.open("wb"))
+    command = [SPARK, f"org.apache.spark.deploy.{name}", "--host", "127.0.0.1", *options]
+    process = subprocess.Popen(command, stdout=written, stderr=subprocess.STDOUT, env=environment, cwd=log.parent)
+    running.callback(process.wait, 30)
+    running.callback(process.terminate)
+
+
+def wait_for_workers(page: int, workers: int) -> None:
+    """The master's own page says who has registered."""
+    for _ in range(300):
+        with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{page}/json/", timeout=5) as answer:
+            if json.load(answer)["aliveworkers"] == workers:
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"the master at port {page} does not know {workers} workers after a minute")
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
