@@ -22,7 +22,6 @@ from scorelake.stores.marks import Commit, Mark
 from scorelake.tables import SLICE_COLUMN, Column, Contract, literal, quoted
 
 if TYPE_CHECKING:
-    from pyspark.sql import Column as ColumnOfFrame
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.types import StructType
 
@@ -86,11 +85,9 @@ class Lake:
 
     def _is_there(self, name: str) -> bool:
         """Whether the table lies in this lake, which is not the one that the session's catalog knows."""
-        from delta.tables import DeltaTable
-
         if self.settings.catalog:
             return bool(self.spark.catalog.tableExists(self.identifier(name)))
-        return bool(DeltaTable.isDeltaTable(self.spark, self.location(name)))
+        return bool(delta_log.versions(self.location(name)))
 
     def owns(self, name: str) -> bool:
         """Whether the table lies in this very lake."""
@@ -99,9 +96,7 @@ class Lake:
         if self.spark.catalog.tableExists(name):
             return True
         # Attaching an empty folder succeeds and leaves a table without columns: look for a Delta log first.
-        from delta.tables import DeltaTable
-
-        if not DeltaTable.isDeltaTable(self.spark, self.location(name)):
+        if not delta_log.versions(self.location(name)):
             return False
         self._attach(name)
         return True
@@ -261,12 +256,11 @@ class Lake:
         homes = {name: self.home(name) for name in mark.inputs if self.other is not None}
         return replace(mark, read_from={name: home.place for name, home in homes.items() if home is not self})
 
-    def update(self, name: str, values: Mapping[str, ColumnOfFrame], condition: str) -> None:
+    def update(self, name: str, values: Mapping[str, object], condition: str) -> None:
         """Set columns of the rows that meet `condition`; of two writers the second meets what the first has left."""
-        from delta.tables import DeltaTable
-
-        table = DeltaTable.forName(self.spark, self.identifier(name))
-        self._retrying(lambda: table.update(condition, dict(values)))
+        columns = ", ".join(f"{quoted(column)} = :{column}" for column in values)
+        statement = f"UPDATE {self.identifier(name)} SET {columns} WHERE {condition}"
+        self._retrying(lambda: self.spark.sql(statement, dict(values)))
 
     def insert_unless(self, frame: DataFrame, name: str, condition: str) -> None:
         """Add the rows of `frame` (s) for which no row of the table (t) meets `condition`.
@@ -274,11 +268,11 @@ class Lake:
         Of two writers at once the second looks again at what the first has left, so that a condition on a key or a
         number is kept; without it both would be added. The condition must compare the partition column.
         """
-        from delta.tables import DeltaTable
-
         _require_same_columns(name, frame.schema, self.read(name).schema)
-        table = DeltaTable.forName(self.spark, self.identifier(name)).alias("t")
-        self._retrying(lambda: table.merge(frame.alias("s"), condition).whenNotMatchedInsertAll().execute())
+        statement = (
+            f"MERGE INTO {self.identifier(name)} AS t USING {{rows}} AS s ON {condition} WHEN NOT MATCHED THEN INSERT *"
+        )
+        self._retrying(lambda: self.spark.sql(statement, rows=frame))
 
     def _commit_of(self, name: str, mark: Mark, *, since: int) -> Commit:
         """Our own commit, found by its mark, since another writer may have committed meanwhile.

@@ -118,10 +118,7 @@ def _seed(lake: Lake, name: str) -> None:
 
 
 def _update(lake: Lake, name: str, values: dict[str, object], condition: str) -> None:
-    from pyspark.sql import functions as F
-
-    columns = {column: F.lit(value) for column, value in values.items()}
-    lake.update(LOCKS, columns, f"name = '{name}' AND {condition}")
+    lake.update(LOCKS, values, f"name = '{name}' AND {condition}")
 
 
 def _busy(name: str, other: Holder | None) -> Busy:
