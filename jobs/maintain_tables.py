@@ -6,9 +6,9 @@ Writes  the same tables, compacted; no row and no slice changes
     ./spark-submit.sh maintain_tables --env local
     ./spark-submit.sh maintain_tables --env local --only silver.transactions --keep-days 30
 
-What killed steps had staged (rows on their way, personal ones too) goes as well. Versions younger than --keep-days
-stay readable, and so does every version that the manifest of a live model names: one with an alias, or the champion
-that a rollback returns to. Safe to repeat and to interrupt.
+What killed steps had staged (rows on their way, personal ones too) goes as well. Versions younger than --keep-days,
+or than the `retention` of the table's contract, stay readable, and so does every version that the manifest of a live
+model names: one with an alias, or the champion that a rollback returns to. Safe to repeat and to interrupt.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ from scorelake.runs import Outcome
 from scorelake.settings import Settings
 from scorelake.stores import staging
 from scorelake.stores.lake import Lake
+from scorelake.tables import LEAST_RETENTION
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
+
+    from scorelake.definitions import Definitions
 
 OPTIONS = {
     "--keep-days": {"type": "int", "default": 30, "help": "versions younger than this stay (default 30, least 7)"}
@@ -43,7 +46,7 @@ _MONTH = timedelta(days=30)
 
 
 def run(spark: SparkSession, settings: Settings, only: Names = ALL, *, keep_days: int = 30) -> Outcome:
-    if keep_days < 7:
+    if timedelta(days=keep_days) < LEAST_RETENTION:
         raise UsageError(f"--keep-days {keep_days}: a running job may still read files of the last 7 days")
     lake = Lake(spark, settings.lake)
     definitions = load_definitions(settings.conf_dir)
@@ -53,12 +56,19 @@ def run(spark: SparkSession, settings: Settings, only: Names = ALL, *, keep_days
     # Asked first: without the registry nobody knows what must stay, and nothing is removed.
     needed = _manifests.named_by_live_models(lake, _registry.connect(settings), definitions.models)
 
-    keep = timedelta(days=keep_days)
-    notes = [maintain(lake, table, keep, needed.get(table, ())) for table in cli.chosen(tables, only)]
+    keep = {table: retention(definitions, table) or timedelta(days=keep_days) for table in tables}
+    notes = [maintain(lake, table, keep[table], needed.get(table, ())) for table in cli.chosen(tables, only)]
     left = staging.clear(lake, runs.wall_clock() - _LONGEST_STEP)
     if left:
         notes.append(f"removed what {left} killed steps had staged")
     return Outcome(notes=tuple(notes))
+
+
+def retention(definitions: Definitions, table: str) -> timedelta | None:
+    """What the contract of a table says; rows in quarantine go by the table that refused them."""
+    layer, _, name = table.partition(".")
+    contract = definitions.tables.get(f"silver.{name}" if layer == "quarantine" else table)
+    return contract.retention if contract is not None else None
 
 
 def maintain(lake: Lake, table: str, keep: timedelta, needed: Collection[int]) -> str:

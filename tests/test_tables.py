@@ -51,6 +51,7 @@ def test_what_is_no_column_is_refused(ddl: str) -> None:
         ({"keys": ["f"]}, "floating point is no key: f"),
         ({"event_time": "a"}, "a clock must be TIMESTAMP, found BIGINT"),
         ({"personal": ["z"]}, "personal: no such column: z"),
+        ({"retention": "6 days"}, "retention: a running job may still read files of the last 7 days"),
         ({"availability": {"delay": "1 day"}, "event_time": "t"}, "add history: true"),
         ({"availability": {"delay": "1 day", "history": True}}, "needs an event_time"),
         ({"availability": {}}, "either column or delay"),

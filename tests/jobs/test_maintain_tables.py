@@ -14,11 +14,13 @@ import pytest
 
 from jobs import maintain_tables
 from scorelake import runs
+from scorelake.definitions import load_definitions
 from scorelake.settings import LakeSettings
 from scorelake.stores import staging
 from scorelake.stores.lake import Lake
 from scorelake.stores.marks import Mark
 from scorelake.tables import Column
+from tests.shop.night import SHOP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,6 +81,16 @@ def test_a_version_that_a_live_model_needs_outlives_every_vacuum(lakes: tuple[La
     assert [row["k"] for row in needed.read(TABLE, version=1).collect()] == [1]
     files = {lake: len(list(Path(lake.location(TABLE)).rglob("*.parquet"))) for lake in lakes}
     assert (files[free], files[needed]) == (1, 2)
+
+
+def test_the_contract_says_how_long_versions_of_a_table_stay(tmp_path: Path) -> None:
+    shutil.copytree(SHOP / "conf", tmp_path / "conf")
+    with (tmp_path / "conf/tables/silver/sales.yaml").open("a") as contract:
+        contract.write("retention: 90 days\n")
+    definitions = load_definitions(tmp_path / "conf")
+    asked = ("silver.sales", "quarantine.sales", "silver.events", "ops.runs", "scores.churn")
+    found = {table: maintain_tables.retention(definitions, table) for table in asked}
+    assert found == dict.fromkeys(asked) | dict.fromkeys(asked[:2], timedelta(days=90))
 
 
 def test_the_reach_of_a_vacuum_leaves_room_until_the_next_one() -> None:

@@ -20,6 +20,7 @@ from scorelake.tables.columns import (
 )
 from scorelake.tables.contracts import (
     CONTRACTS,
+    LEAST_RETENTION,
     AnyContract,
     Availability,
     Bronze,
@@ -37,6 +38,7 @@ __all__ = [
     "AUDIT",
     "CONTRACTS",
     "LAYERS",
+    "LEAST_RETENTION",
     "PROVENANCE",
     "RESERVED",
     "SLICE_COLUMN",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, timedelta
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from scorelake.dates import Duration
 from scorelake.strict_yaml import Definition
@@ -15,6 +15,9 @@ from scorelake.tables.columns import RESERVED, UNSTORABLE, ColumnDDL, is_number
 from scorelake.tables.judging import Expectation, Freshness, ProfileCheck, Share, Volume
 from scorelake.tables.sources import AnySource
 from scorelake.tables.standards import FiguresFile, Standard
+
+LEAST_RETENTION = timedelta(days=7)
+"""A running job may still read what was replaced since."""
 
 
 class Availability(Definition):
@@ -76,7 +79,18 @@ class Contract(Definition):
     description: str
     columns: tuple[ColumnDDL, ...] = Field(min_length=1, description="One line of DDL a column.")
     personal: tuple[str, ...] = Field(default=(), description="Columns whose values never leave the tables.")
-    retention: Duration | None = None
+    retention: Duration | None = Field(
+        default=None,
+        description="How long versions that were replaced stay readable, instead of maintain_tables --keep-days; "
+        "7 days at least. Slices stay for good.",
+    )
+
+    @field_validator("retention")
+    @classmethod
+    def _spares_running_jobs(cls, retention: timedelta | None) -> timedelta | None:
+        if retention is not None and retention < LEAST_RETENTION:
+            raise ValueError("retention: a running job may still read files of the last 7 days")
+        return retention
 
     @property
     def layer(self) -> str:
