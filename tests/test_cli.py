@@ -52,6 +52,8 @@ def test_a_call_is_understood(job: cli.JobDescription, conf: str) -> None:
         (["--env", "local", "--run-date", "tomorrow"], "is not a date such as"),
         (["--env", "local", "--run-date", "2024-02-30"], "is not a date such as"),
         (["--env", "local", "--from", "2024-01-02", "--to", "2024-01-01"], "ends before it starts"),
+        (["--env", "local", "--run-date", "9998-12-31"], "run date 9998-12-31 has not begun"),
+        (["--env", "local", "--from", "2024-01-01", "--to", "9998-12-31"], "by the clock of this machine"),
         (["--env", "nowhere", "--run-date", "2024-01-01"], "environments there: local"),
         (["--env", "local", "--run-date", "2024-01-01", "--wrong"], "--wrong"),
         (["--env", "local", "--run-date", "2024-01-01", "--sample", "x"], "invalid int"),

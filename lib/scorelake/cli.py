@@ -134,10 +134,18 @@ def _date(text: str) -> date:
 
 def _dates(run_date: date | None, first: date | None, last: date | None) -> RunDates:
     if run_date is not None and first is None and last is None:
-        return RunDates.single(run_date)
+        return _begun(RunDates.single(run_date))
     if run_date is None and first is not None and last is not None:
-        return RunDates(first, last)
+        return _begun(RunDates(first, last))
     raise UsageError("expected --run-date D, or --from A --to B")
+
+
+def _begun(dates: RunDates) -> RunDates:
+    """The dates, unless the last of them lies in the future: its slices would be written as done, without data."""
+    today = runs.wall_clock().date()
+    if dates.last > today:
+        raise UsageError(f"run date {dates.last} has not begun: it is {today} UTC by the clock of this machine")
+    return dates
 
 
 def chosen(known: Iterable[str], only: Names) -> list[str]:
