@@ -179,7 +179,15 @@ def test_every_gate_left_its_decisions(shop: Shop) -> None:
     found = {(row["gate"], row["verdict"]) for row in rows}
     assert ("promotion", "promote") in found
     assert ("data", "pass") in found
-    assert {gate for gate, _ in found} == {"data", "leakage", "promotion", "drift", "performance"}
+    assert {gate for gate, _ in found} == {
+        "data",
+        "leakage",
+        "pit",
+        "promotion",
+        "drift",
+        "performance",
+        "relapse",
+    }
 
 
 def test_every_step_of_the_nights_is_told_as_lineage(shop: Shop) -> None:
