@@ -45,7 +45,7 @@ def test_a_night_on_two_workers_writes_the_rows_of_a_night_on_one_machine(cluste
     for job in ("build_training_set", "train_model", "promote_model"):
         cluster.run(job, "--run-date", TRAINED_AT.first)
     cluster.run("run_nightly", "--from", NIGHTS.first, "--to", NIGHTS.last)
-    for table in ("silver.sales", "silver.events", "gold.churned", "features.shop_v1", "scores.churn"):
+    for table in ("silver.sales", "silver.events", "gold.churn_60d", "features.shop_v1", "scores.churn"):
         assert cluster.digests(shop, table) == digests_of(shop.lake.read(table), table), table
 
 

@@ -195,7 +195,7 @@ def test_every_step_of_the_nights_is_told_as_lineage(shop: Shop) -> None:
     ends = {(event["job"]["name"], event["run"]["runId"]): event for event in told if event["eventType"] != "START"}
     assert len(told) == 2 * len(ends)
     by_job = {job: event for (job, _), event in ends.items() if event["eventType"] == "COMPLETE"}
-    assert {"ingest_bronze.bronze.sales", "build_features.shop_v1", "score_batch.churn"} <= set(by_job)
+    assert {"build_gold.gold.customer_value", "build_features.shop_v1", "score_batch.churn"} <= set(by_job)
 
     def origins(job: str, table: str, column: str) -> set[tuple[str, str]]:
         [output] = [one for one in by_job[job]["outputs"] if one["name"].endswith(f"/{table}")]
