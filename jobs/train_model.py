@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from scorelake.models import Model
     from scorelake.settings import Limits
     from scorelake.stores.model_registry import ModelRegistry
+    from scorelake.training.dataset import Dataset
     from scorelake.training.fitted import Fitted
 
 
@@ -113,9 +114,19 @@ def _train(
         personal = frozenset(column for table in definitions.tables.values() for column in table.personal)
         views = repo.views_of(spec.feature_service, lake)
         shows_rows = all(personal.isdisjoint(view.columns()) for view in views)
-        notes = (*notes, _pictures.attach(registry, number, spec, data, fitted, shows_rows=shows_rows))
+        notes = (*notes, _drawn(registry, number, spec, data, fitted, shows_rows=shows_rows))
     warnings = tuple(f"{name}: {sign.reason}" for sign in signs if sign.verdict == "warn")
     return Outcome(notes=(_summary(name, number, spec, fitted), *notes, *warnings, *fitted.warnings))
+
+
+def _drawn(
+    registry: ModelRegistry, number: str, spec: Model, data: Dataset, fitted: Fitted, *, shows_rows: bool
+) -> str:
+    """The version is trained, judged and registered by now: that a plot fails is told, and costs nothing more."""
+    try:
+        return _pictures.attach(registry, number, spec, data, fitted, shows_rows=shows_rows)
+    except Exception as error:  # whatever a library of plots raises; its message may show values
+        return f"{spec.name}: no plots of version {number}: {type(error).__name__}"
 
 
 def _with_subgroups(lake: Lake, spec: Model, fitted: Fitted, day: date, keys: Sequence[str], limits: Limits) -> Fitted:
