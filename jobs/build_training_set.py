@@ -82,8 +82,9 @@ def _spine(lake: Lake, definitions: Definitions, spec: Model, day: date) -> Data
     contract = definitions.labels[spec.label]
     assert contract.label is not None
     labels = lake.read(spec.label).select(*contract.keys, "event_timestamp", "label", "label_available_at")
+    label, known_by = contract.label, calendar.as_of(day)
     return splits.with_split(
-        labels, spec.split, horizon=contract.label.horizon, known_by=calendar.as_of(day), seed=spec.seed
+        labels, spec.split, horizon=label.horizon, delay=label.delay, known_by=known_by, seed=spec.seed
     )
 
 

@@ -18,16 +18,15 @@ from typing import IO, TYPE_CHECKING
 import pytest
 from delta.tables import DeltaTable
 
-from scorelake import digests
 from scorelake.definitions import load_definitions
 from scorelake.nightly import graph
 from scorelake.platforms import package, submit
 from scorelake.platforms.package import Package
 from scorelake.settings import load_settings
-from scorelake.stores.lake import columns_of
 from tests.deploy.conftest import ROOT
 from tests.shop import land
 from tests.shop.night import NIGHTS, SHOP, TRAINED_AT
+from tests.shop.slices import digests_of
 
 if TYPE_CHECKING:
     from tests.shop.night import Shop
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 SPARK = Path(sys.prefix) / "bin" / "spark-class"
-NOT_OF_ROWS = ("scored_at", "model_digest")
 
 
 def test_a_night_on_two_workers_writes_the_rows_of_a_night_on_one_machine(cluster: Cluster, shop: Shop) -> None:
@@ -76,15 +74,9 @@ class Cluster:
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
         assert not list(self.elsewhere.rglob("_delta_log")), "a table was written where the driver stood"
 
-    def digests(self, shop: Shop, table: str) -> dict[object, tuple[int, int]]:
+    def digests(self, shop: Shop, table: str) -> dict[str, tuple[int, str]]:
         path = self.home / "lake" / table.replace(".", "/")
         return digests_of(DeltaTable.forPath(shop.spark, str(path)).toDF(), table)
-
-
-def digests_of(rows, table: str) -> dict[object, tuple[int, int]]:
-    by = "score_date" if table.startswith("scores.") else "run_date"
-    columns = [column for column in columns_of(rows) if column.name not in NOT_OF_ROWS]
-    return {row[by]: (row["rows"], row["digest"]) for row in digests.digest_by_slice(rows, columns, by=by).collect()}
 
 
 def labels_and_below() -> set[str]:

@@ -45,9 +45,15 @@ def settings_in(home: Path) -> Settings:
 
 @pytest.fixture(scope="session")
 def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shop:
-    """Everything up to the night before the champion, training, nights with scores, and the day labels are in."""
-    settings = settings_in(tmp_path_factory.mktemp("the shop's home"))
     before = dict(os.environ)
+    shop = lived(spark, settings_in(tmp_path_factory.mktemp("the shop's home")))
+    os.environ.clear()
+    os.environ.update(before)
+    return shop
+
+
+def lived(spark: SparkSession, settings: Settings) -> Shop:
+    """Everything up to the night before the champion, training, nights with scores, and the day labels are in."""
     for layer in ("bronze", "silver", "gold", "quarantine", "features", "training", "scores", "monitoring", "ops"):
         spark.sql(f"DROP SCHEMA IF EXISTS {layer} CASCADE")
     runs.begin()
@@ -64,8 +70,6 @@ def shop(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     for name, step in steps.items():
         outcomes[name] = step()
         assert outcomes[name].exit_code == 0, (name, list(outcomes[name].lines()))
-    os.environ.clear()
-    os.environ.update(before)
     return Shop(spark, settings, outcomes)
 
 

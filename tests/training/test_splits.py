@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from scorelake.errors import ConfigError
-from scorelake.models import EntitySplit, StratifiedSplit, TemporalSplit, Unseen
+from scorelake.models import EntitySplit, StratifiedSplit, TemporalSplit, TrailingSplit, Unseen
 from scorelake.training.splits import with_split
 
 if TYPE_CHECKING:
@@ -42,6 +42,19 @@ def test_label_windows_never_reach_into_the_next_part(spark: SparkSession) -> No
     ]
     found = with_split(labels(spark, instants), TEMPORAL, horizon=HORIZON, known_by=EVER, seed=0)
     assert parts(found) == {0: "train", 3: "validation", 4: "validation", 6: "test"}
+
+
+def test_trailing_parts_end_with_the_newest_label_that_can_be_known(spark: SparkSession) -> None:
+    week, delay = timedelta(weeks=1), timedelta(days=2)
+    split = TrailingSplit(kind="trailing", validation=2 * week, test=3 * week)
+    weeks = [VALIDATION + n * week for n in range(20)]
+    known_by = weeks[-1] + HORIZON + delay
+    found = with_split(labels(spark, weeks), split, horizon=HORIZON, delay=delay, known_by=known_by, seed=0)
+    train, validation, test = range(7), (11, 12), (17, 18, 19)  # between them the label's four weeks
+    named = {"train": train, "validation": validation, "test": test}
+    assert parts(found) == {n: name for name, weeks_of in named.items() for n in weeks_of}
+    later = with_split(labels(spark, weeks), split, horizon=HORIZON, delay=delay, known_by=known_by + week, seed=0)
+    assert [n for n, part in parts(later).items() if part == "test"] == [18, 19]
 
 
 def test_label_enters_only_when_it_was_known(spark: SparkSession) -> None:

@@ -16,6 +16,7 @@ from scorelake.models.learning import (
     CORRECTED,
     MLLIB_ENCODINGS,
     Algorithm,
+    ByTime,
     CategoricalSteps,
     EntitySplit,
     FeatureChoice,
@@ -30,6 +31,7 @@ from scorelake.models.learning import (
     StratifiedSplit,
     Task,
     TemporalSplit,
+    TrailingSplit,
     Unseen,
 )
 from scorelake.models.performing import Performance
@@ -180,6 +182,7 @@ __all__ = [
     "RATES",
     "Algorithm",
     "Bounds",
+    "ByTime",
     "Canary",
     "CategoricalSteps",
     "Costs",
@@ -211,5 +214,6 @@ __all__ = [
     "Subgroups",
     "Task",
     "TemporalSplit",
+    "TrailingSplit",
     "Unseen",
 ]

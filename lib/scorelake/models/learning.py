@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, timedelta
 from math import prod
 from typing import Annotated, Literal
 
@@ -70,23 +70,43 @@ class Unseen(Definition):
     share: Share = Field(default=0.2, gt=0, lt=1)
 
 
-class TemporalSplit(Definition):
-    """Train on the past, judge on the future. Dates are run dates; t = D+1 00:00 as everywhere.
+class ByTime(Definition):
+    """Train on the past, judge on the future.
 
     A row whose label window [t, t + gap) reaches into the next part belongs to no part. With `unseen`, metrics of test
     are also reported apart for entities that train knows (test_seen) and for those that it does not (test_unseen).
     """
 
+    gap: Duration | None = Field(default=None, description="At least the label's horizon, which is the default.")
+    unseen: Unseen | None = None
+
+
+class TemporalSplit(ByTime):
+    """Parts that begin on fixed run dates; t = D+1 00:00 as everywhere."""
+
     kind: Literal["temporal"]
     validation_from: date
     test_from: date
-    gap: Duration | None = Field(default=None, description="At least the label's horizon, which is the default.")
-    unseen: Unseen | None = None
 
     @model_validator(mode="after")
     def _forwards(self) -> TemporalSplit:
         if self.test_from <= self.validation_from:
             raise ValueError(f"test_from ({self.test_from}) must be after validation_from ({self.validation_from})")
+        return self
+
+
+class TrailingSplit(ByTime):
+    """Parts that move with the run date, for models that are trained again and again: test are the rows of the newest
+    `test` whose labels can be known by then, validation those of the `validation` before it, both without the gap."""
+
+    kind: Literal["trailing"]
+    validation: Duration
+    test: Duration
+
+    @model_validator(mode="after")
+    def _some(self) -> TrailingSplit:
+        if self.validation <= timedelta(0) or self.test <= timedelta(0):
+            raise ValueError("validation and test: expected durations above 0, such as 28 days")
         return self
 
 
@@ -115,7 +135,7 @@ class StratifiedSplit(_SharedOut):
     kind: Literal["stratified"]
 
 
-Split = Annotated[TemporalSplit | EntitySplit | StratifiedSplit, Field(discriminator="kind")]
+Split = Annotated[TemporalSplit | TrailingSplit | EntitySplit | StratifiedSplit, Field(discriminator="kind")]
 
 
 class Folds(Definition):

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
+from scorelake.dates import render_duration
 from scorelake.metrics import Estimate
-from scorelake.models import RATES, EntitySplit, Model, StratifiedSplit
+from scorelake.models import RATES, EntitySplit, Model, StratifiedSplit, TrailingSplit
 from scorelake.training import curves
 from scorelake.training.curves import Curve
 from scorelake.training.fitted import Fitted
@@ -80,7 +81,12 @@ def _split(spec: Model) -> str:
         return (
             f"Every entity ({', '.join(spec.split.keys)}) belongs to one part; each part has the same shares of labels."
         )
-    by_time = f"Split by time: validation from run date {spec.split.validation_from}, test from {spec.split.test_from}."
+    if isinstance(spec.split, TrailingSplit):
+        test, validation = render_duration(spec.split.test), render_duration(spec.split.validation)
+        by_time = f"Split by time: test is the {test} up to the newest label, validation the {validation} before."
+    else:
+        begins = f"validation from run date {spec.split.validation_from}, test from {spec.split.test_from}"
+        by_time = f"Split by time: {begins}."
     unseen = spec.split.unseen
     return by_time + (
         f" {unseen.share:.0%} of the entities ({', '.join(unseen.keys)}) are in test alone." if unseen else ""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from scorelake.dates import as_of, render_duration
 from scorelake.errors import ConfigError
-from scorelake.models import EntitySplit, Split, StratifiedSplit, TemporalSplit
+from scorelake.models import ByTime, EntitySplit, Split, StratifiedSplit, TemporalSplit, TrailingSplit
 from scorelake.tables import quoted
 
 if TYPE_CHECKING:
@@ -16,33 +16,57 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "validation", "test")
 _SLOTS = 1_000_000
+_MICROSECOND = timedelta(microseconds=1)
 
 
-def with_split(frame: DataFrame, split: Split, *, horizon: timedelta, known_by: datetime, seed: int) -> DataFrame:
+def with_split(
+    frame: DataFrame,
+    split: Split,
+    *,
+    horizon: timedelta,
+    known_by: datetime,
+    seed: int,
+    delay: timedelta = timedelta(0),
+) -> DataFrame:
     """`frame` and a column `split` (train, validation, test), without the rows that belong to no part.
 
-    `frame` has `event_timestamp` (t) and `label_available_at`. A row whose label was not known by `known_by`
-    (the cut-off's as-of instant, inclusive) is left out, and so is one that falls into the gap between two parts.
-    ConfigError when the gap is shorter than the label's `horizon`.
+    `frame` has `event_timestamp` (t) and `label_available_at`, which is t + `horizon` + `delay`. A row whose label was
+    not known by `known_by` (the cut-off's as-of instant, inclusive) is left out, and so is one that falls into the gap
+    between two parts. ConfigError when the gap is shorter than the label's `horizon`.
     """
     from pyspark.sql import functions as F
 
     mature = frame.where(F.col("label_available_at") <= F.lit(known_by))
     if isinstance(split, StratifiedSplit):
         return _stratified(mature, split, seed)
-    part = _temporal(split, horizon, seed) if isinstance(split, TemporalSplit) else _by_entity(split, seed)
+    if isinstance(split, EntitySplit):
+        part = _by_entity(split, seed)
+    else:
+        gap = _gap(split, horizon)
+        part = _by_time(split, *_begins(split, newest=known_by - horizon - delay, gap=gap), gap, seed)
     return mature.withColumn("split", part).where(F.col("split").isNotNull())
 
 
-def _temporal(split: TemporalSplit, horizon: timedelta, seed: int) -> Column:
-    from pyspark.sql import functions as F
-
+def _gap(split: ByTime, horizon: timedelta) -> timedelta:
     gap = horizon if split.gap is None else split.gap
     if gap < horizon:
         shown = f"{render_duration(gap)} is shorter than the label's horizon, {render_duration(horizon)}"
         raise ConfigError(f"split.gap: {shown}; labels of one part would reach into the next")
+    return gap
+
+
+def _begins(split: TemporalSplit | TrailingSplit, *, newest: datetime, gap: timedelta) -> tuple[datetime, datetime]:
+    """The least t of validation and of test; `newest` is the last t whose label can be known."""
+    if isinstance(split, TemporalSplit):
+        return as_of(split.validation_from), as_of(split.test_from)
+    test = newest - split.test + _MICROSECOND  # of weekly cut-offs, 28 days are four and not five
+    return test - gap - split.validation, test
+
+
+def _by_time(split: ByTime, validation: datetime, test: datetime, gap: timedelta, seed: int) -> Column:
+    from pyspark.sql import functions as F
+
     t = F.col("event_timestamp")
-    validation, test = as_of(split.validation_from), as_of(split.test_from)
     is_validation = (t >= F.lit(validation)) & (t <= F.lit(test - gap))
     is_train = t <= F.lit(validation - gap)
     if split.unseen is not None:

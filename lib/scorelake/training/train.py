@@ -10,7 +10,7 @@ import numpy as np
 
 from scorelake import metrics
 from scorelake.metrics import Estimate
-from scorelake.models import Folds, Model, NumericSteps, TemporalSplit
+from scorelake.models import ByTime, Folds, Model, NumericSteps
 from scorelake.training import (
     baselines,
     boosting,
@@ -122,7 +122,7 @@ def _by_folds(asked: Folds) -> search.Judge:
 
 
 def _keeps_some_unseen(spec: Model) -> bool:
-    return isinstance(spec.split, TemporalSplit) and spec.split.unseen is not None
+    return isinstance(spec.split, ByTime) and spec.split.unseen is not None
 
 
 def _by_acquaintance(test: Scored, train: Part) -> dict[str, Scored]:
