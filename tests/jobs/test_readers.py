@@ -16,7 +16,7 @@ from deltalake import DeltaTable
 from jobs import score_batch
 from scorelake import runs
 from scorelake.dates import RunDates
-from scorelake.models import Scoring
+from scorelake.models import Model
 from tests.shop.night import NIGHTS, Shop
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -58,11 +58,17 @@ def test_pandas_reads_the_current_night(shop: Shop) -> None:
     assert len(tonight) == shop.lake.read_slices("features.shop_v1", [NIGHTS.last]).count()
 
 
-def test_the_readmes_scoring_words_load() -> None:
-    [text] = re.findall(r"```yaml\n# in conf/models/churn.yaml\n(.*?)```", README, re.DOTALL)
-    scoring = Scoring.model_validate(yaml.safe_load(text)["scoring"])
-    assert scoring.canary is not None
-    assert (scoring.canary.percent, scoring.reasons, scoring.limits.null_rate) == (10, 3, 0.5)
+def test_the_readmes_words_for_a_model_load() -> None:
+    [text] = re.findall(r"```yaml\n# conf/models/churn.yaml\n(.*?)```", README, re.DOTALL)
+    plain = yaml.safe_load(text)
+    further = [
+        yaml.safe_load(t) for t in re.findall(r"```yaml\n# in conf/models/churn.yaml\n(.*?)```", README, re.DOTALL)
+    ]
+    judged, scored = (Model.model_validate({"name": "churn", **plain, **words}) for words in further)
+    assert judged.promotion.rollback is not None
+    assert judged.retrain is not None
+    assert scored.scoring.canary is not None
+    assert (scored.scoring.canary.percent, scored.scoring.reasons, scored.scoring.limits.null_rate) == (10, 3, 0.5)
 
 
 @pytest.mark.slow
