@@ -66,6 +66,8 @@ def test_a_cosmetic_edit_keeps_the_hash_and_a_meaningful_one_changes_it(conf: Pa
 
 
 def test_keys_that_came_later_change_no_hash_of_a_model_file_without_them(conf: Path) -> None:
+    """The hashes are those that the shop's files had before there were these keys."""
+    edit(conf / "models/churn.yaml", lambda text: text.replace("calibration: sigmoid\n", ""))
     definitions = load_definitions(conf)
     assert hashes.model(definitions, "churn").startswith("9912f168dc7d7b2b")
     assert hashes.split(definitions, "next_spend").startswith("9d50b816f5555384")
