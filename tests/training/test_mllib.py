@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from pyspark.sql import Observation
+from pyspark.sql import functions as F
 
 from scorelake import mllib as asking
 from scorelake.errors import ConfigError, ScorelakeError, UnfitTrainingSet
@@ -100,6 +102,7 @@ def test_same_rows_and_seed_give_the_same_answers_whatever_the_layout(spark: Spa
 
 def test_what_the_pipeline_answers_beside_nulls_unseen_texts_and_infinite_numbers(spark: SparkSession) -> None:
     data = dataset(text=True, rows=200)
+    spark.range(1).observe(Observation(), F.count(F.lit(1)).alias("rows")).collect()  # as others do in one application
     learnt = train.learn(model("binary", LOGISTIC, preprocessing=PREPARED), data)
     rows = spark.createDataFrame(
         [(1.0, None, None, "north"), (float("nan"), 1.0, 2.0, "nowhere"), (float("inf"), 1.0, 2.0, None)],

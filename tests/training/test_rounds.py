@@ -22,6 +22,7 @@ SPEC = model(
         "params": {"max_depth": 3, "eta": 0.02, "subsample": 0.7, "colsample_bytree": 0.7},
     },
 )
+ROOT = Path(__file__).resolve().parents[2]
 MORTAL = """
 import os, signal, sys
 from pathlib import Path
@@ -38,7 +39,10 @@ boosting.fit(SPEC, dataset(), checkpoints=Path(sys.argv[1]))
 
 
 def test_a_killed_training_goes_on_and_gives_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    killed = subprocess.run([sys.executable, "-c", MORTAL, str(tmp_path)], env=dict(os.environ), check=False)
+    paths = os.pathsep.join((str(ROOT / "lib"), str(ROOT)))
+    killed = subprocess.run(
+        [sys.executable, "-c", MORTAL, str(tmp_path)], env=os.environ | {"PYTHONPATH": paths}, check=False
+    )
     assert killed.returncode == -signal.SIGKILL
     [left] = tmp_path.glob("*.rounds")
     values, _ = rounds.Checkpoint(left).read()

@@ -77,7 +77,7 @@ def _fit(spec: Model, data: Dataset, train: DataFrame) -> Learnt:
         _require(train, data, numbers)
         found = stages.seen(train, numbers, texts, spec.preparation, categorical.min_rows if categorical else 1)
         steps = stages.stages(numbers, texts, spec.preparation, categorical, found)
-        model = Pipeline(stages=[*steps, estimator]).fit(train)
+        model = _without_summary(Pipeline(stages=[*steps, estimator]).fit(train))
     except IllegalArgumentException as error:
         raise ScorelakeError(f"model {spec.name}: MLlib refused: {str(error).splitlines()[0]}") from error
     finally:
@@ -88,6 +88,18 @@ def _fit(spec: Model, data: Dataset, train: DataFrame) -> Learnt:
 
     columns = stages.width(numbers, spec.preparation, found, categorical.encode if categorical else "")
     return Learnt(model, "spark", predict, {"columns_prepared": columns})
+
+
+def _without_summary(model: PipelineModel) -> PipelineModel:
+    """A model that Spark can send to its workers. What it keeps of its training holds the session, and a session that
+    has ever observed a query is not serializable; a model that was loaded has no summary either.
+    """
+    from pyspark.sql import SparkSession
+
+    for stage in model.stages:
+        if getattr(stage, "hasSummary", False):
+            stage._java_obj.setSummary(SparkSession.active()._jvm.scala.Option.empty())  # type: ignore[attr-defined,union-attr]
+    return model
 
 
 def predicted(model: PipelineModel, part: Part, spec: Model) -> Floats:
