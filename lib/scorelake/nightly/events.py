@@ -10,14 +10,12 @@ import logging
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from scorelake import runs
 from scorelake.dates import ONE_DAY, as_of
-from scorelake.nightly import columns
 from scorelake.settings import resolve_secret
 from scorelake.tables import Bronze
 from scorelake.tables.sources import FileSource
@@ -107,7 +105,7 @@ class Lineage:
         nominal = nominal_time_run.NominalTimeRunFacet(f"{begin.isoformat()}Z", f"{end.isoformat()}Z")
         return RunEvent(
             eventType=RunState[kind],
-            eventTime=datetime.now(UTC).isoformat(),
+            eventTime=f"{runs.wall_clock().isoformat()}Z",
             run=Run(step, {"parent": night, "nominalTime": nominal, **facets}),
             job=Job(self.namespace, f"{node.step}.{node.subject}"),
             producer=PRODUCER,
@@ -152,6 +150,8 @@ class Lineage:
 
     def _column_lineage(self, node: Node) -> Any:
         from openlineage.client.facet_v2 import column_lineage_dataset as facet
+
+        from scorelake.nightly import columns  # sqlglot's optimizer: for those who ask for lineage
 
         found = {
             column: facet.Fields(

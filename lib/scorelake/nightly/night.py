@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from graphlib import TopologicalSorter
+from typing import TYPE_CHECKING
 
 from scorelake import runs
 from scorelake.dates import RunDates, as_of
 from scorelake.nightly import freshness
 from scorelake.nightly.attempts import attempt, with_late_drops
-from scorelake.nightly.events import Lineage
 from scorelake.nightly.freshness import Marks
 from scorelake.nightly.graph import Node
 from scorelake.nightly.usage import Meter
@@ -25,6 +25,9 @@ from scorelake.runs import Outcome
 from scorelake.settings import NightSettings
 from scorelake.stores.lake import Lake
 from scorelake.stores.ops import StepRun
+
+if TYPE_CHECKING:
+    from scorelake.nightly.events import Lineage
 
 RunStep = Callable[[Node, RunDates], Outcome]
 """Runs one step for one subject; raises or returns an outcome."""
