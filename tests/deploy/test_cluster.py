@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from scorelake.platforms import package, submit
 from scorelake.platforms.package import Package
 from scorelake.settings import load_settings
 from tests.deploy.conftest import ROOT
+from tests.ports import free_port
 from tests.shop import land
 from tests.shop.night import NIGHTS, SHOP, TRAINED_AT
 from tests.shop.slices import digests_of
@@ -130,9 +130,3 @@ def wait_for_workers(page: int, workers: int) -> None:
                 return
         time.sleep(0.2)
     raise AssertionError(f"the master at port {page} does not know {workers} workers after a minute")
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

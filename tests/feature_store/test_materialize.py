@@ -23,6 +23,7 @@ from scorelake.errors import UsageError
 from scorelake.feature_store.online_rows import AVAILABLE, EVENT, write
 from scorelake.settings import Settings
 from tests.feature_store.conftest import at
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from feast import FeatureStore
@@ -43,9 +44,7 @@ METERS = [{"site": "a", "meter": "b|c"}, {"site": "a|b", "meter": "c"}]
 def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     if shutil.which("redis-server") is None or importlib.util.find_spec("redis") is None:
         pytest.skip("needs redis-server and the Python package redis")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     folder = tmp_path_factory.mktemp("redis")
     server = subprocess.Popen(
         ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],

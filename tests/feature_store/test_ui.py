@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.ports import free_port
+
 if TYPE_CHECKING:
     from feast import FeatureStore
 
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.slow
 def test_feast_ui_shows_the_views_of_the_repo(store: FeatureStore, settings: Settings, tmp_path: Path) -> None:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        port = one.getsockname()[1]
+    port = free_port()
     command = [str(Path(sys.executable).with_name("feast")), "-c", str(settings.feature_repo), "ui"]
     with (tmp_path / "log").open("wb") as written:
         server = subprocess.Popen(

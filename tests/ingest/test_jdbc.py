@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from scorelake.ingest.databases import POSTGRESQL, SQLITE, bound
 from scorelake.ingest.drops import Stamp
 from scorelake.ingest.jdbc import Connection
 from scorelake.tables import Bronze
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -192,9 +192,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         for parent in list(folder.parents)[:2]:
             parent.chmod(0o755)
         as_owner = ["runuser", "-u", "postgres", "--"]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     subprocess.run(
         [*as_owner, initdb, "-A", "trust", "-U", "postgres", "-D", folder / "data"], check=True, capture_output=True
     )

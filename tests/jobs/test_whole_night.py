@@ -20,13 +20,13 @@ from jobs import (
     score_batch,
     verify_pit,
 )
-from scorelake import digests
 from scorelake.dates import RunDates
 from scorelake.errors import MissingInput
 from scorelake.nightly import checks
 from scorelake.stores.lake import columns_of
 from tests.shop.land import YEAR
 from tests.shop.night import NIGHTS, TRAINED_AT, Shop, settings_in
+from tests.shop.slices import digests_of
 
 SILVER = ("sales", "events", "customers")
 
@@ -222,10 +222,8 @@ def test_a_night_that_is_done_does_nothing_again(shop: Shop) -> None:
 
 
 def test_a_single_night_gives_the_rows_of_its_range(shop: Shop) -> None:
-    def digest() -> dict[object, object]:
-        rows = shop.lake.read("features.shop_v1")
-        found = digests.digest_by_slice(rows, columns_of(rows)).collect()
-        return {row["run_date"]: (row["rows"], row["digest"]) for row in found}
+    def digest() -> dict[str, tuple[int, str]]:
+        return digests_of(shop.lake.read("features.shop_v1"), "features.shop_v1")
 
     as_range = digest()
     build_features.run(shop.spark, shop.settings, RunDates.single(NIGHTS.first))

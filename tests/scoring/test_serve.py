@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import pytest
 
 from scorelake.scoring.asking import one_number
 from scorelake.scoring.predictors import compile_model
+from tests.ports import free_port
 from tests.scoring.made_up import FEATURES, saved
 
 
@@ -42,9 +42,7 @@ def ask(port: int, body: bytes, *, patience: float) -> list[object]:
 @pytest.mark.slow
 def test_mlflows_server_gives_the_scores_of_a_night(tmp_path: Path, batch: pa.RecordBatch) -> None:
     folder = saved(tmp_path, "binary", "sklearn.linear_model.LogisticRegression", "one_hot", "standard")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", str(folder), "-p", str(port)]
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     server = subprocess.Popen([*command, "--env-manager", "local", "--workers", "1"], env=environment)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ from scorelake.stores.lake import Lake
 from scorelake.stores.model_registry import connect
 from scorelake.stores.promotions import Promotion
 from scorelake.training import train
+from tests.ports import free_port
 from tests.stores.test_model_registry import bundle, record
 from tests.training.made_up import dataset, model
 
@@ -38,9 +38,7 @@ DAY = date(2026, 3, 1)
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Its address; SQLite below, artifacts by way of the server."""
     home: Path = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     store = ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--artifacts-destination", str(home / "artifacts")]
     call = [
         sys.executable,
