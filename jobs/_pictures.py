@@ -50,9 +50,9 @@ def _curves(spec: Model, data: Dataset, fitted: Fitted) -> Iterator[tuple[str, b
     if spec.task == "binary":
         for name, curve in zip(("roc", "precision_recall", "calibration"), curves.binary(test), strict=False):
             yield name, plots.curve(curve, diagonal=name != "precision_recall")
-        kept = fitted.deciding.cut.value if fitted.deciding.cut is not None else DEFAULT_CUT
-        cut = kept if spec.scoring.cut is None else spec.scoring.cut
-        yield "confusion", plots.confusion(test.label, test.score >= cut, ("0", "1"))
+        cut = spec.scoring.cut_of(fitted.deciding.chosen)
+        is_chosen = test.score >= (DEFAULT_CUT if cut is None else cut)
+        yield "confusion", plots.confusion(test.label, is_chosen, ("0", "1"))
     elif spec.task == "multiclass":
         yield "confusion", plots.confusion(test.label, test.score.argmax(axis=1), fitted.classes)
     points = explained.learning_curve(spec, data, train.learn)

@@ -87,7 +87,7 @@ def versions(
                 definition_hash=hashes.drift(definitions, name),
                 inputs=inputs,
                 importance=json.loads(model.file(_registry.IMPORTANCE)),
-                cut=spec.scoring.cut if spec.scoring.cut is not None else _roles.cut(model),
+                cut=spec.scoring.cut_of(_roles.cut(model)),
                 headline=spec.headline,
             )
             yield watched, [day for day in dates if scored_by[day] == version]

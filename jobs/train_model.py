@@ -137,8 +137,7 @@ def _with_subgroups(lake: Lake, spec: Model, fitted: Fitted, day: date, keys: Se
     rows = _contest.test_rows(lake, spec.name, day, list(keys), columns, groups, limits.local_matrix_bytes)
     label, entity = _contest.labels(rows, spec.task, fitted.classes), _contest.entities(rows)
     part = part_of(rows, fitted.features, label=label, entity=entity, dtype=train.matrix_type(spec))
-    cut = fitted.deciding.cut.value if fitted.deciding.cut is not None else None
-    cut = cut if spec.scoring.cut is None else spec.scoring.cut
+    cut = spec.scoring.cut_of(fitted.deciding.chosen)
     score, values = fitted.learnt.predict(part), _contest.groups_of(rows, groups)
     return replace(fitted, subgroups=subgroups.judged(spec, label, score, entity, values, cut=cut))
 

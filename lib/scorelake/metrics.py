@@ -64,12 +64,7 @@ def intervals(
     if not len(label):
         return {name: Estimate(None, None, None, 0) for name in METRICS[task]}
     metric = _weighted(task, label, score)
-    point = metric(np.ones(len(label)))
-    draws = [metric(weights) for weights in _resamples(len(label), groups, rounds, seed)]
-    return {
-        name: Estimate(value, *_bounds([draw[name] for draw in draws], confidence), len(label))
-        for name, value in point.items()
-    }
+    return _resampled(metric, len(label), _resamples(len(label), groups, rounds, seed), confidence)
 
 
 def gains(
@@ -92,13 +87,8 @@ def gains(
     if not len(label):
         return {name: Estimate(None, None, None, 0) for name in METRICS[task]}
     ours, theirs = _weighted(task, label, score), _weighted(task, label, other)
-    ones = np.ones(len(label))
-    point = _gain(ours(ones), theirs(ones))
-    draws = [_gain(ours(w), theirs(w)) for w in _resamples(len(label), groups, rounds, seed)]
-    return {
-        name: Estimate(value, *_bounds([draw[name] for draw in draws], confidence), len(label))
-        for name, value in point.items()
-    }
+    draws = _resamples(len(label), groups, rounds, seed)
+    return _resampled(lambda weights: _gain(ours(weights), theirs(weights)), len(label), draws, confidence)
 
 
 def rates(
@@ -124,12 +114,9 @@ def rates(
         totals = {name: (float(weights[of].sum()), float(weights[hit].sum())) for name, (hit, of) in parts.items()}
         return {name: hits / total if total else None for name, (total, hits) in totals.items()}
 
-    point = metric(np.ones(len(chosen)))
-    draws = [metric(weights) for weights in _resamples(len(chosen), groups, rounds, seed)] if len(chosen) else []
-    return {
-        name: Estimate(value, *(_bounds([d[name] for d in draws], confidence) if draws else (None, None)), len(chosen))
-        for name, value in point.items()
-    }
+    if not len(chosen):
+        return {name: Estimate(None, None, None, 0) for name in parts}
+    return _resampled(metric, len(chosen), _resamples(len(chosen), groups, rounds, seed), confidence)
 
 
 def better(name: str, value: float, other: float) -> float:
@@ -158,6 +145,15 @@ def _resamples(rows: int, groups: NDArray[np.generic] | None, rounds: int, seed:
     for _ in range(min(rounds, max(100, _MOST_DRAWS // rows))):
         drawn = np.bincount(generator.integers(0, units, units), minlength=units)
         yield drawn.astype(np.float64)[codes]
+
+
+def _resampled(metric: Weighted, rows: int, resamples: Iterator[Floats], confidence: float) -> dict[str, Estimate]:
+    """What `metric` says of the rows as they are, between its percentiles over resamples of them."""
+    draws = [metric(weights) for weights in resamples]
+    return {
+        name: Estimate(value, *_bounds([draw[name] for draw in draws], confidence), rows)
+        for name, value in metric(np.ones(rows)).items()
+    }
 
 
 def _bounds(draws: list[float | None], confidence: float) -> tuple[float | None, float | None]:

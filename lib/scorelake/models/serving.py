@@ -86,6 +86,10 @@ class Scoring(Definition):
     )
     limits: ScoringLimits = ScoringLimits()
 
+    def cut_of(self, version: float | None) -> float | None:
+        """The cut that decides: the literal one, else the one that the version brings along."""
+        return version if self.cut is None else self.cut
+
     @model_validator(mode="after")
     def _sound(self) -> Scoring:
         if isinstance(self.buckets, int) and not 2 <= self.buckets <= 1000:

@@ -56,7 +56,7 @@ def published(scored: DataFrame, scoring: Scoring, about: Published) -> DataFram
     extras = []
     if scoring.buckets is not None:
         extras.append(_bucket(scoring.buckets, about.keys).alias("bucket"))
-    cuts = [role.cut if scoring.cut is None else scoring.cut for role in about.roles]
+    cuts = [scoring.cut_of(role.cut) for role in about.roles]
     if any(cut is not None for cut in cuts):
         extras.append((F.col("score") >= _by_member(cuts)).cast("int").alias("decision"))
     if scoring.review is not None:

@@ -105,18 +105,18 @@ class ModelRegistry:
 
     def find(self, name: str, tags: Mapping[str, str]) -> str | None:
         """The newest version that carries all of `tags`; None when there is none."""
-        versions = self.client.search_model_versions(f"name = '{self._registered_name(name)}'", max_results=10_000)
+        versions = self._versions(name)
         found = [int(v.version) for v in versions if tags.items() <= v.tags.items()]
         return str(max(found)) if found else None
 
     def count(self, name: str, tags: Mapping[str, str]) -> int:
         """How many versions carry all of `tags`."""
-        versions = self.client.search_model_versions(f"name = '{self._registered_name(name)}'", max_results=10_000)
+        versions = self._versions(name)
         return sum(tags.items() <= version.tags.items() for version in versions)
 
     def newest_tag(self, name: str, tag: str) -> str | None:
         """The tag of the newest version; None without any version, or when it has no such tag."""
-        versions = self.client.search_model_versions(f"name = '{self._registered_name(name)}'", max_results=10_000)
+        versions = self._versions(name)
         newest = max(versions, key=lambda version: int(version.version), default=None)
         return newest.tags.get(tag) if newest is not None else None
 
@@ -174,7 +174,7 @@ class ModelRegistry:
         aliases: dict[str, list[str]] = {}
         for alias, version in self._registered(name).items():
             aliases.setdefault(str(version), []).append(alias)
-        found = self.client.search_model_versions(f"name = '{self._registered_name(name)}'", max_results=10_000)
+        found = self._versions(name)
         versions = [
             Version(
                 str(v.version),
@@ -208,6 +208,9 @@ class ModelRegistry:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return {}
             raise
+
+    def _versions(self, name: str) -> list[ModelVersion]:
+        return list(self.client.search_model_versions(f"name = '{self._registered_name(name)}'", max_results=10_000))
 
     def _version(self, name: str, version: str) -> ModelVersion:
         from mlflow.exceptions import MlflowException

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import tempfile
 from pathlib import Path
@@ -10,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scorelake.errors import ConfigError, ScorelakeError
+from scorelake.errors import ScorelakeError
 from scorelake.models import Model, Task
 from scorelake.training import pages, rounds
 from scorelake.training.dataset import Dataset, Part
 from scorelake.training.fitted import Floats, Learnt
+from scorelake.training.parameters import require_known
 
 if TYPE_CHECKING:
     import xgboost
@@ -74,11 +74,7 @@ def parameters(spec: Model, classes: int) -> dict[str, Any]:
     import xgboost
 
     known = sorted({*xgboost.XGBModel().get_params(), *_ALIASES})
-    for name in spec.algorithm.params:
-        if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ConfigError(f"model {spec.name}: algorithm.params: xgboost has no {name}{hint}")
+    require_known(spec, known, of="xgboost")
     task: dict[str, Any] = {"objective": OBJECTIVES[spec.task], "eval_metric": STOPS_ON[spec.task]}
     if spec.task == "multiclass":
         task["num_class"] = classes

@@ -7,18 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache
-from typing import TYPE_CHECKING
 
 from scorelake.dates import render_duration
-from scorelake.metrics import Estimate
 from scorelake.models import RATES, EntitySplit, Model, StratifiedSplit, TrailingSplit
 from scorelake.training import curves
 from scorelake.training.curves import Curve
 from scorelake.training.fitted import Fitted
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from scorelake.training.rendering import number, shown, template
 
 _MOST_IMPORTANT = 20
 
@@ -104,7 +99,7 @@ def _parts(spec: Model, fitted: Fitted) -> Iterator[tuple[str, ...]]:
 def _metrics(fitted: Fitted) -> tuple[tuple[str, ...], ...]:
     parts = list(fitted.metrics)
     names = list(fitted.metrics[parts[0]])
-    return (("metric", *parts), *((name, *(_shown(fitted.metrics[part][name]) for part in parts)) for name in names))
+    return (("metric", *parts), *((name, *(shown(fitted.metrics[part][name]) for part in parts)) for name in names))
 
 
 def _baselines(fitted: Fitted) -> tuple[tuple[str, ...], ...]:
@@ -115,8 +110,8 @@ def _baselines(fitted: Fitted) -> tuple[tuple[str, ...], ...]:
         *(
             (
                 name,
-                _number(fitted.metrics["test"][name].value),
-                *(_number(parts["test"][name]) for parts in fitted.baselines.values()),
+                number(fitted.metrics["test"][name].value),
+                *(number(parts["test"][name]) for parts in fitted.baselines.values()),
             )
             for name in names
         ),
@@ -132,7 +127,7 @@ def _subgroups(spec: Model, fitted: Fitted) -> Section:
             group.column,
             group.value,
             f"{group.rows:,}" + (" INSUFFICIENT" if group.rows < least else ""),
-            *(_shown(group.estimates[name]) for name in names),
+            *(shown(group.estimates[name]) for name in names),
         )
         for group in fitted.subgroups
     ]
@@ -145,14 +140,14 @@ def _deciding(fitted: Fitted) -> Iterator[Section]:
     deciding = fitted.deciding
     if deciding.calibrator is not None:
         names = ("calibration_error", "brier", "log_loss", "bias")
-        rows = [(name, _shown(fitted.metrics["test"][name]), _shown(deciding.calibrated[name])) for name in names]
+        rows = [(name, shown(fitted.metrics["test"][name]), shown(deciding.calibrated[name])) for name in names]
         meaning = f"An {deciding.calibrator.kind} curve" if deciding.calibrator.kind == "isotonic" else "A sigmoid"
         sentence = f"{meaning}, fitted on validation, stands beside the score; judged on test."
         yield Section("Calibration", (sentence,), (("metric", "score", "calibrated"), *rows))
     if deciding.cut is not None:
         cut = deciding.cut
         sentence = f"A score of at least {cut.value:.6g} decides 1: {cut.rule}, {cut.chosen:.2%} of validation."
-        told = [(name.replace("_", " "), _number(value)) for name, value in deciding.decisions.items()]
+        told = [(name.replace("_", " "), number(value)) for name, value in deciding.decisions.items()]
         yield Section("Decision", (sentence,), (("on test", "value"), *told))
 
 
@@ -160,16 +155,6 @@ def _limits(spec: Model, fitted: Fitted) -> Iterator[str]:
     yield from fitted.warnings
     yield f"Trained on entities of one population; answers for others are guesses ({spec.label})."
     yield "Correlated features share their importance; none of it is a cause."
-
-
-def _shown(estimate: Estimate) -> str:
-    if estimate.low is None or estimate.high is None:
-        return _number(estimate.value)
-    return f"{_number(estimate.value)} ({estimate.low:.4f} to {estimate.high:.4f})"
-
-
-def _number(value: float | None) -> str:
-    return "cannot be told" if value is None else f"{value:.4f}"
 
 
 # ------------------------------------------------------------------ renderings
@@ -192,14 +177,7 @@ def _table(rows: Sequence[Sequence[str]]) -> str:
 
 def html(found: Card) -> str:
     """One file that opens without a network: tables, and the curves as inline SVG."""
-    return _template().render(card=found)
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment
-
-    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_HTML)
+    return template(_HTML).render(card=found)
 
 
 _HTML = """\
@@ -235,17 +213,7 @@ _HTML = """\
 <h2>Curves on test</h2>
 <div class="curves">
 {% for curve in card.curves %}
-<figure><figcaption>{{ curve.title }}</figcaption>
-<svg viewBox="-12 -4 118 120" role="img" aria-label="{{ curve.title }}">
-<path d="M0 0V100H100" fill="none" stroke="currentColor" stroke-width=".6"/>
-<polyline fill="none" stroke="#2a78d6" stroke-width="1.5" points="
-{%- for x, y in curve.points %}{{ '%.2f,%.2f ' % (100 * x, 100 - 100 * y) }}{% endfor -%}
-"/>
-<text x="50" y="110" text-anchor="middle">{{ curve.x_label }}</text>
-<text x="-5" y="50" text-anchor="middle" transform="rotate(-90 -5 50)">{{ curve.y_label }}</text>
-<text x="-1" y="106" text-anchor="end">0</text><text x="100" y="106" text-anchor="end">1</text>
-<text x="-2" y="4" text-anchor="end">1</text>
-</svg></figure>
+{{ plot([(curve, 'fill="none" stroke="#2a78d6" stroke-width="1.5"')]) }}
 {% endfor %}
 </div>
 {% endif %}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -54,6 +54,22 @@ class Part:
         for name, values in self.categories.items():
             frame[name] = values
         return frame[[feature.name for feature in self.features]] if self.categories else frame
+
+    def with_values(self, name: str, values: NDArray[Any] | float | str) -> Part:
+        """The same rows with other values of one feature, a value a row or one for all; this part stays as it is."""
+        if name in self.categories:
+            texts = np.empty(len(self), np.object_)
+            texts[:] = values
+            return replace(self, categories={**self.categories, name: texts})
+        matrix = self.matrix.copy(order="F")
+        matrix[:, names(self.features, "number").index(name)] = values
+        return replace(self, matrix=matrix)
+
+    def values(self, name: str) -> NDArray[Any]:
+        """One feature of every row."""
+        if name in self.categories:
+            return self.categories[name]
+        return self.matrix[:, names(self.features, "number").index(name)]
 
     def take(self, rows: NDArray[np.int64]) -> Part:
         """The rows at these positions, copied."""

@@ -46,6 +46,11 @@ class Deciding:
     decisions: Mapping[str, float | None] = field(default_factory=dict)
 
     @property
+    def chosen(self) -> float | None:
+        """The cut that the version brings along."""
+        return self.cut.value if self.cut is not None else None
+
+    @property
     def values(self) -> dict[str, float | None]:
         """As '<part>.<name>', for the record of the run."""
         found = {f"test_calibrated.{name}": estimate.value for name, estimate in self.calibrated.items()}

@@ -159,13 +159,16 @@ def _require_labels(rows: DataFrame) -> int:
         (F.min(of_train) == F.max(of_train)).alias("is_one"),
         F.count_if(is_validation).alias("watched"),
     ).collect()[0]
-    if found["unlabelled"]:
-        raise UnfitTrainingSet(
-            f"{found['unlabelled']:,} labels are NaN, infinite or of a class too rare for a sample of train"
-        )
-    if found["is_one"]:
-        raise UnfitTrainingSet("train holds one label only; widen its dates, or check the label's SQL")
+    require_teaching(found["unlabelled"], is_one=found["is_one"])
     return int(found["watched"])
+
+
+def require_teaching(unlabelled: int, *, is_one: bool) -> None:
+    """UnfitTrainingSet for labels that no model can learn from; `is_one`: those of train are all the same."""
+    if unlabelled:
+        raise UnfitTrainingSet(f"{unlabelled:,} labels are NaN, infinite or of a class too rare for a sample of train")
+    if is_one:
+        raise UnfitTrainingSet("train holds one label only; widen its dates, or check the label's SQL")
 
 
 def _infinite(rows: DataFrame, columns: Sequence[str]) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from scorelake.metrics import better, evaluate
@@ -33,13 +31,8 @@ def importance(predict: Predict, part: Part, task: Task, *, headline: str, seed:
 
 def _shuffled(part: Part, position: int, seed: int) -> Part:
     order = np.random.default_rng([seed, position]).permutation(len(part))
-    feature = part.features[position]
-    if feature.kind == "category":
-        return replace(part, categories={**part.categories, feature.name: part.categories[feature.name][order]})
-    column = [f.name for f in part.features if f.kind == "number"].index(feature.name)
-    matrix = part.matrix.copy(order="F")
-    matrix[:, column] = matrix[order, column]
-    return replace(part, matrix=matrix)
+    name = part.features[position].name
+    return part.with_values(name, part.values(name)[order])
 
 
 def replay(predict: Predict, train: Part, *, seed: int) -> Replay:

@@ -96,16 +96,16 @@ def partial(predict: Predict, part: Part, features: Sequence[str]) -> list[Line]
     found = []
     for name in features:
         if name in columns:
-            column = columns.index(name)
-            known = part.matrix[:, column][~np.isnan(part.matrix[:, column])]
+            values = part.values(name)
+            known = values[~np.isnan(values)]
             if len(known) < LEAST:
                 continue
             grid = np.unique(np.quantile(known.astype(np.float64), np.linspace(0.05, 0.95, _GRID)))
-            found.append(Line(name, grid, np.array([_mean(predict, _set_number(few, column, v)) for v in grid])))
+            found.append(Line(name, grid, np.array([_mean(predict, few.with_values(name, v)) for v in grid])))
         else:
             texts, counts = np.unique(part.categories[name][part.categories[name] != None], return_counts=True)  # noqa: E711
             common = [texts[n] for n in np.argsort(-counts, kind="stable")[:_MOST_TEXTS] if counts[n] >= LEAST]
-            answers = np.array([_mean(predict, _set_text(few, name, text)) for text in common])
+            answers = np.array([_mean(predict, few.with_values(name, text)) for text in common])
             found.append(Line(name, np.arange(len(common), dtype=np.float64), answers, tuple(map(str, common))))
     return found
 
@@ -113,16 +113,6 @@ def partial(predict: Predict, part: Part, features: Sequence[str]) -> list[Line]
 def _mean(predict: Predict, part: Part) -> float:
     answers = predict(part)
     return float((answers if answers.ndim == 1 else answers[:, -1]).mean())
-
-
-def _set_number(part: Part, column: int, value: float) -> Part:
-    matrix = part.matrix.copy(order="F")
-    matrix[:, column] = value
-    return replace(part, matrix=matrix)
-
-
-def _set_text(part: Part, name: str, text: str) -> Part:
-    return replace(part, categories={**part.categories, name: np.full(len(part), text, np.object_)})
 
 
 def learning_curve(spec: Model, data: Dataset, learner: Learner) -> list[tuple[int, float, float]]:

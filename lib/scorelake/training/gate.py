@@ -69,6 +69,13 @@ def judge(spec: Model, contest: Contest, run_date: date) -> tuple[Decision, ...]
     return (*gates, judging.verdict(verdict, f"passed {len(gates)} gates"))
 
 
+def by_subgroup(spec: Model, contest: Contest) -> tuple[Subgroup, ...]:
+    """The challenger on each subgroup, decided by its cut."""
+    challenger, cut = contest.challenger, spec.scoring.cut_of(contest.challenger.cut)
+    entity = np.arange(len(contest.label)) if contest.entity is None else contest.entity
+    return subgroups.judged(spec, contest.label, challenger.score, entity, contest.groups, cut=cut)
+
+
 def is_promoted(decisions: Sequence[Decision]) -> bool:
     return bool(decisions) and decisions[-1].verdict == PROMOTE
 
@@ -122,7 +129,7 @@ class _Judging:
         asked = self.spec.subgroups
         if asked is None or not asked.require:
             return
-        for group in self.subgroups(self.contest.challenger):
+        for group in by_subgroup(self.spec, self.contest):
             for name, bounds in asked.require.items():
                 found = group.estimates[name]
                 for limit, is_minimum in ((bounds.min, True), (bounds.max, False)):
@@ -138,16 +145,10 @@ class _Judging:
                     effect = "not promoted for it" if asked.too_few == "fail" else "told, not held against it"
                     yield self._decision(metric, found.value, limit, INSUFFICIENT, f"{lacking}; {effect}")
 
-    def subgroups(self, contender: Contender) -> tuple[Subgroup, ...]:
-        rows = self.contest
-        entity = np.arange(len(rows.label)) if rows.entity is None else rows.entity
-        cut = contender.cut if self.spec.scoring.cut is None else self.spec.scoring.cut
-        return subgroups.judged(self.spec, rows.label, contender.score, entity, rows.groups, cut=cut)
-
     def _cost(self, limit: float) -> Decision:
         """Of what the version's decisions cost; that of deciding nothing is told for comparison."""
         cut_by, challenger = self.spec.scoring.cut_by, self.contest.challenger
-        cut = challenger.cut if self.spec.scoring.cut is None else self.spec.scoring.cut
+        cut = self.spec.scoring.cut_of(challenger.cut)
         metric = "expected cost a row"
         if cut is None or cut_by is None:
             return self._decision(metric, None, limit, FAIL, "the version brings no cut along; train it again")

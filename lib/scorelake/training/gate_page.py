@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from scorelake import metrics
 from scorelake.decisions import Decision
 from scorelake.metrics import Estimate
 from scorelake.models import METRICS, RATES, Model
-from scorelake.training import curves, subgroups
+from scorelake.training import curves
 from scorelake.training.curves import Curve
 from scorelake.training.fitted import Scored
-from scorelake.training.gate import Contender, Contest
+from scorelake.training.gate import Contender, Contest, by_subgroup
+from scorelake.training.rendering import shown, template
 from scorelake.training.subgroups import Subgroup
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 _ROUNDS = 200
 
@@ -40,11 +37,16 @@ class _Drawn:
     challenger: Curve
     champion: Curve | None
 
+    @property
+    def lines(self) -> list[tuple[Curve, str]]:
+        both = ((self.challenger, 'class="one"'), (self.champion, 'class="two"'))
+        return [(curve, attributes) for curve, attributes in both if curve is not None]
+
 
 def html(spec: Model, contest: Contest, decisions: Sequence[Decision]) -> str:
     """One file that opens without a network; aggregates only. `decisions` are those of `gate.judge`, verdict last."""
     *gates, verdict = decisions
-    return _template().render(
+    return template(_HTML).render(
         model=spec.name,
         description=spec.description,
         challenger=contest.challenger.version,
@@ -97,9 +99,7 @@ def _group_names(spec: Model) -> list[str]:
 def _groups(spec: Model, contest: Contest) -> list[tuple[Subgroup, list[str]]]:
     if not contest.groups:
         return []
-    cut = contest.challenger.cut if spec.scoring.cut is None else spec.scoring.cut
-    entity = contest.entity if contest.entity is not None else contest.label.astype(int)
-    found = subgroups.judged(spec, contest.label, contest.challenger.score, entity, contest.groups, cut=cut)
+    found = by_subgroup(spec, contest)
     return [(group, [shown(group.estimates[name]) for name in _group_names(spec)]) for group in found]
 
 
@@ -113,22 +113,6 @@ def _drawn(spec: Model, contest: Contest) -> list[_Drawn]:
         if contender is not None
     ]
     return [_Drawn(curve, sides[1][position] if len(sides) > 1 else None) for position, curve in enumerate(sides[0])]
-
-
-def shown(estimate: Estimate, *, sign: str = "") -> str:
-    if estimate.value is None:
-        return "cannot be told"
-    text = f"{estimate.value:{sign}.4f}"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} ({estimate.low:{sign}.4f} to {estimate.high:{sign}.4f})"
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment
-
-    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_HTML)
 
 
 _HTML = """\
@@ -182,19 +166,7 @@ resamples, above 0 is better whatever the metric.</p>
 {% if drawn %}
 <div class="curves">
 {% for pair in drawn %}
-<figure><figcaption>{{ pair.challenger.title }}</figcaption>
-<svg viewBox="-12 -4 118 120" role="img" aria-label="{{ pair.challenger.title }}">
-<path d="M0 0V100H100" fill="none" stroke="currentColor" stroke-width=".6"/>
-{% for curve, name in ((pair.challenger, 'one'), (pair.champion, 'two')) if curve %}
-<polyline class="{{ name }}" points="
-{%- for x, y in curve.points %}{{ '%.2f,%.2f ' % (100 * x, 100 - 100 * y) }}{% endfor -%}
-"/>
-{% endfor %}
-<text x="50" y="110" text-anchor="middle">{{ pair.challenger.x_label }}</text>
-<text x="-5" y="50" text-anchor="middle" transform="rotate(-90 -5 50)">{{ pair.challenger.y_label }}</text>
-<text x="-1" y="106" text-anchor="end">0</text><text x="100" y="106" text-anchor="end">1</text>
-<text x="-2" y="4" text-anchor="end">1</text>
-</svg></figure>
+{{ plot(pair.lines) }}
 {% endfor %}
 </div>
 {% endif %}

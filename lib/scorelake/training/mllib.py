@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from scorelake.tables import quoted
 from scorelake.training import distributed, stages
 from scorelake.training.dataset import Dataset, Part
 from scorelake.training.fitted import Floats, Learner, Learnt
+from scorelake.training.parameters import require_known
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -129,11 +129,7 @@ def _estimator(spec: Model) -> Any:
     kind = getattr(importlib.import_module(module), name)
     known = {param.name for param in kind().params}
     open_to_all = sorted(param for param in known if not param.endswith("Col"))
-    for param in spec.algorithm.params:
-        if param not in open_to_all:
-            close = difflib.get_close_matches(param, open_to_all, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ConfigError(f"model {spec.name}: algorithm.params: {name} has no {param}{hint}")
+    require_known(spec, open_to_all, of=name)
     own = {"seed": spec.seed} if "seed" in known else {}
     try:
         return kind(**spec.algorithm.params, **own, featuresCol="features", labelCol=_LABEL)
@@ -151,12 +147,7 @@ def _require(train: DataFrame, data: Dataset, numbers: Sequence[str]) -> None:
         (F.min(label) == F.max(label)).alias("is_one"),
         *(F.count_if(_is_infinite(F.col(name))).alias(name) for name in numbers),
     ).collect()[0]
-    if found["unlabelled"]:
-        raise UnfitTrainingSet(
-            f"{found['unlabelled']:,} labels are NaN, infinite or of a class too rare for a sample of train"
-        )
-    if found["is_one"]:
-        raise UnfitTrainingSet("train holds one label only; widen its dates, or check the label's SQL")
+    distributed.require_teaching(found["unlabelled"], is_one=found["is_one"])
     infinite = [
         f"{feature.name} ({found[name]:,} rows)"
         for position, feature in enumerate(data.features)

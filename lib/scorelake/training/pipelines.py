@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +13,7 @@ from scorelake.models import CategoricalSteps, Model, NumericSteps
 from scorelake.training import boosting
 from scorelake.training.dataset import Dataset, Part, names
 from scorelake.training.fitted import Floats, Learnt
+from scorelake.training.parameters import require_known
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -130,11 +130,7 @@ def _estimator(spec: Model) -> Any:
     module, _, name = spec.algorithm.name.rpartition(".")
     kind = getattr(importlib.import_module(module), name)
     known = sorted(kind().get_params())
-    for param in spec.algorithm.params:
-        if param not in known:
-            close = difflib.get_close_matches(param, known, n=1)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ConfigError(f"model {spec.name}: algorithm.params: {name} has no {param}{hint}")
+    require_known(spec, known, of=name)
     own = {"random_state": spec.seed} if "random_state" in known else {}
     estimator = kind(**spec.algorithm.params, **own)
     if spec.preparation.impute == "none" and not estimator.__sklearn_tags__().input_tags.allow_nan:
