@@ -160,18 +160,18 @@ def calls_of(path: Path) -> dict[str, dict[str, ast.expr]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "operator", "token"),
+    ("name", "operator", "token", "value"),
     [
-        ("dataproc", "DataprocCreateBatchOperator", "request_id"),
-        ("databricks", "DatabricksRunNowOperator", "idempotency_token"),
+        ("dataproc", "DataprocCreateBatchOperator", "batch_id", "scorelake-{{ ti.id }}"),
+        ("databricks", "DatabricksRunNowOperator", "idempotency_token", "{{ ti.id }}"),
     ],
 )
 def test_dag_defers_with_a_token_of_the_attempt_and_runs_one_interval_at_a_time(
-    name: str, operator: str, token: str
+    name: str, operator: str, token: str, value: str
 ) -> None:
     calls = calls_of(DEPLOY / f"airflow/scorelake_nightly_{name}.py")
     assert ast.literal_eval(calls[operator]["deferrable"]) is True
-    assert ast.literal_eval(calls[operator][token]) == "{{ ti.id }}"
+    assert ast.literal_eval(calls[operator][token]) == value
     assert ast.literal_eval(calls["DAG"]["max_active_runs"]) == 1
     assert ast.literal_eval(calls["DAG"]["catchup"]) is False
     assert "schedule" in calls["DAG"]

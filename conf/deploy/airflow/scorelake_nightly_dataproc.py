@@ -32,8 +32,8 @@ with DAG(
         project_id="{{ var.value.scorelake_project }}",
         region="{{ var.value.scorelake_region }}",
         # An attempt's own id: submitted twice by one attempt, it is one batch, to which the second attaches.
+        # No request_id: the operator fills in no template there, so that all nights would have one id.
         batch_id="scorelake-{{ ti.id }}",
-        request_id="{{ ti.id }}",
         batch={
             "pyspark_batch": {
                 "main_python_file_uri": f"{PACKAGE}/run.py",
