@@ -82,3 +82,28 @@ def test_a_bronze_table_has_no_sql_and_names_are_checked(tmp_path: Path) -> None
     found = messages(folder)
     assert any("a bronze table has a source instead of SQL" in message for message in found)
     assert any("Bad-Name.yaml: name 'Bad-Name'" in message for message in found)
+
+
+MODEL = """description: d
+feature_service: s
+label: gold.l
+task: binary
+split: {kind: temporal, validation_from: 2024-02-01, test_from: 2024-03-01, gap: %s}
+folds: {kind: rolling, gap: %s}
+algorithm: {name: xgboost}
+"""
+
+
+@pytest.mark.parametrize(("of_split", "of_folds", "expected"), [("7", "6", ["6:folds"]), ("6", "7", ["5:split"])])
+def test_a_gap_shorter_than_the_labels_horizon_is_a_mistake(
+    tmp_path: Path, of_split: str, of_folds: str, expected: list[str]
+) -> None:
+    folder = conf(
+        tmp_path,
+        tables__gold__l_yaml=LABEL,
+        tables__gold__l_sql="SELECT 1",
+        populations__people_sql="SELECT 1 AS k",
+        models__m_yaml=MODEL % (f"{of_split} days", f"{of_folds} days"),
+    )
+    told = "gap: 6 days is shorter than the horizon of gold.l, 1 week: labels would reach across it"
+    assert messages(folder) == [f"models/m.yaml:{place.replace(':', ': ')}.{told}" for place in expected]

@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TypeVar
 
+from scorelake.dates import render_duration
 from scorelake.errors import ConfigError, Finding
 from scorelake.models import Model
 from scorelake.strict_yaml import Document, load, parse
@@ -94,6 +95,7 @@ def read_definitions(conf_dir: Path) -> tuple[Definitions, list[Finding]]:
             documents[f"model {path.stem}"], models[path.stem] = with_model
     found = Definitions(conf_dir, tables, sql, populations, models, documents, frozenset(unreadable))
     findings.extend(_dangling(found))
+    findings.extend(_short_gaps(found))
     return found, findings
 
 
@@ -173,3 +175,15 @@ def _dangling(found: Definitions) -> Iterable[Finding]:
             yield found.documents[f"model {name}"].finding(
                 ("label",), f"{model.label} is no label table; label tables here: {known}"
             )
+
+
+def _short_gaps(found: Definitions) -> Iterable[Finding]:
+    """Gaps between rows that teach and rows that judge which a label's window reaches across."""
+    for name, model in found.models.items():
+        label = found.labels[model.label].label if model.label in found.labels else None
+        gaps = {"split": getattr(model.split, "gap", None), "folds": model.folds.gap if model.folds else None}
+        for part, gap in gaps.items():
+            if label is not None and gap is not None and gap < label.horizon:
+                horizon = f"the horizon of {model.label}, {render_duration(label.horizon)}"
+                message = f"{part}.gap: {render_duration(gap)} is shorter than {horizon}: labels would reach across it"
+                yield found.documents[f"model {name}"].finding((part, "gap"), message)

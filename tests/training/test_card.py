@@ -35,6 +35,19 @@ def test_card_says_what_a_reader_must_know(task: Task) -> None:
     assert page.count("<polyline") == (3 if task == "binary" else 0)
 
 
+def test_card_shows_each_fold() -> None:
+    search = {"method": "grid", "params": {"max_depth": [1, 2]}}
+    spec = model(algorithm={"name": "xgboost", "rounds": 5, "search": search}, folds={"kind": "grouped", "count": 3})
+    fitted = train.fit(spec, dataset(rows=100))
+    text = card.markdown(card.card(spec, fitted, facts={}))
+    auc = fitted.folds["auc"]
+    assert "Train cut into 3 grouped folds, each judged by a model of the others." in text
+    assert "| metric | mean | standard deviation | fold 1 | fold 2 | fold 3 |" in text
+    shown = " | ".join(f"{value:.4f}" for value in (auc.mean, auc.deviation, *auc.values))
+    assert f"| auc | {shown} |" in text
+    assert "2 sets of parameters, judged by their mean over the folds" in text
+
+
 def test_curves_equal_scikit_learn() -> None:
     generator = np.random.default_rng(1)
     label = generator.integers(0, 2, 150)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scorelake.dates import render_duration
-from scorelake.models import RATES, EntitySplit, Model, StratifiedSplit, TrailingSplit
+from scorelake.models import RATES, EntitySplit, Folds, Model, StratifiedSplit, TrailingSplit
 from scorelake.training import curves
 from scorelake.training.curves import Curve
 from scorelake.training.fitted import Fitted
@@ -51,6 +51,8 @@ def _sections(spec: Model, fitted: Fitted, facts: Mapping[str, str]) -> Iterator
     yield Section("Data", (_split(spec),), table=(("part", "rows", "mean label"), *_parts(spec, fitted)))
     note = "In brackets: the interval of a bootstrap over entities, at the confidence of the model file."
     yield Section("Metrics", (note,), table=_metrics(fitted))
+    if fitted.folds and spec.folds is not None:
+        yield _folds(spec.folds, fitted)
     yield from _deciding(fitted)
     if fitted.subgroups:
         yield _subgroups(spec, fitted)
@@ -65,7 +67,8 @@ def _sections(spec: Model, fitted: Fitted, facts: Mapping[str, str]) -> Iterator
 def _origin(spec: Model, fitted: Fitted) -> list[tuple[str, str]]:
     params = ", ".join(f"{name}={value}" for name, value in fitted.params.items()) or "defaults"
     details = [(name.replace("_", " "), str(value)) for name, value in fitted.learnt.details.items()]
-    searched = [("searched", f"{len(fitted.trials)} sets of parameters, judged on validation")] if fitted.trials else []
+    judge = "on validation" if spec.folds is None else "by their mean over the folds"
+    searched = [("searched", f"{len(fitted.trials)} sets of parameters, judged {judge}")] if fitted.trials else []
     return [("algorithm", spec.algorithm.name), ("parameters", params), *searched, ("seed", str(spec.seed)), *details]
 
 
@@ -100,6 +103,15 @@ def _metrics(fitted: Fitted) -> tuple[tuple[str, ...], ...]:
     parts = list(fitted.metrics)
     names = list(fitted.metrics[parts[0]])
     return (("metric", *parts), *((name, *(shown(fitted.metrics[part][name]) for part in parts)) for name in names))
+
+
+def _folds(folds: Folds, fitted: Fitted) -> Section:
+    others = "the rows before it" if folds.kind == "rolling" else "the others"
+    gap = f", with {render_duration(folds.gap)} between rows that teach and that judge" if folds.gap is not None else ""
+    sentence = f"Train cut into {folds.count} {folds.kind} folds, each judged by a model of {others}{gap}."
+    rows = [(name, number(of.mean), number(of.deviation), *map(number, of.values)) for name, of in fitted.folds.items()]
+    head = ("metric", "mean", "standard deviation", *(f"fold {n}" for n in range(1, folds.count + 1)))
+    return Section("Folds", (sentence,), (head, *rows))
 
 
 def _baselines(fitted: Fitted) -> tuple[tuple[str, ...], ...]:
