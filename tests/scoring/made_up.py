@@ -14,10 +14,10 @@ from tests.training.made_up import dataset, model
 FEATURES = ("signal", "noise", "gaps", "region")
 
 
-def saved(folder: Path, task: Task, algorithm: Any, encode: str, scale: str) -> Path:
+def saved(folder: Path, task: Task, algorithm: Any, encode: str, scale: str, impute: str = "median") -> Path:
     """The folder of an MLflow model of FEATURES, its numbers clipped, imputed, scaled and flagged."""
     preparation = {
-        "numeric": {"winsorise": "1%", "impute": "median", "scale": scale, "flag_missing": True},
+        "numeric": {"winsorise": "1%", "impute": impute, "scale": scale, "flag_missing": True},
         "categorical": {"encode": encode, "min_rows": 5},
     }
     spec = model(task, algorithm, preprocessing=preparation)

@@ -24,25 +24,29 @@ BOOSTING = {"name": "sklearn.ensemble.HistGradientBoostingClassifier", "params":
 
 
 @pytest.mark.parametrize(
-    ("task", "algorithm", "encode", "scale", "way"),
+    ("task", "algorithm", "encode", "scale", "way", "impute"),
     [
-        ("binary", "xgboost", "one_hot", "none", "booster"),
-        ("multiclass", "xgboost", "target", "robust", "booster"),
-        ("binary", "sklearn.linear_model.LogisticRegression", "target", "standard", "linear"),
-        ("multiclass", "sklearn.linear_model.LogisticRegression", "one_hot", "minmax", "linear"),
-        ("regression", "sklearn.linear_model.Ridge", "ordinal", "robust", "linear"),
-        ("regression", "sklearn.linear_model.LinearRegression", "one_hot", "none", "linear"),
-        ("multiclass", FOREST, "one_hot", "standard", "ensemble"),
-        ("regression", EXTRA_TREES, "target", "none", "ensemble"),
-        ("binary", BOOSTING, "ordinal", "none", "ensemble"),
+        ("binary", "sklearn.linear_model.LogisticRegression", "hash", "standard", "linear", "knn"),
+        ("multiclass", "sklearn.linear_model.LogisticRegression", "hash", "none", "linear", "iterative"),
+        ("multiclass", "xgboost", "hash", "minmax", "booster", "knn"),
+        ("regression", EXTRA_TREES, "hash", "none", "ensemble", "iterative"),
+        ("binary", "xgboost", "one_hot", "none", "booster", "median"),
+        ("multiclass", "xgboost", "target", "robust", "booster", "median"),
+        ("binary", "sklearn.linear_model.LogisticRegression", "target", "standard", "linear", "median"),
+        ("multiclass", "sklearn.linear_model.LogisticRegression", "one_hot", "minmax", "linear", "median"),
+        ("regression", "sklearn.linear_model.Ridge", "ordinal", "robust", "linear", "median"),
+        ("regression", "sklearn.linear_model.LinearRegression", "one_hot", "none", "linear", "median"),
+        ("multiclass", FOREST, "one_hot", "standard", "ensemble", "median"),
+        ("regression", EXTRA_TREES, "target", "none", "ensemble", "median"),
+        ("binary", BOOSTING, "ordinal", "none", "ensemble", "median"),
     ],
 )  # fmt: skip
 def test_fast_ways_answer_as_mlflow_does(
-    tmp_path: Path, batch: pa.RecordBatch, task: Task, algorithm: Any, encode: str, scale: str, way: str
+    tmp_path: Path, batch: pa.RecordBatch, task: Task, algorithm: Any, encode: str, scale: str, way: str, impute: str
 ) -> None:
     from mlflow import pyfunc
 
-    folder = saved(tmp_path, task, algorithm, encode, scale)
+    folder = saved(tmp_path, task, algorithm, encode, scale, impute)
     fast = compile_model(folder, FEATURES)
     assert fast.way == way
     expected = np.asarray(pyfunc.load_model(str(folder)).predict(batch.to_pandas()), np.float64)

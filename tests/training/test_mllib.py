@@ -57,6 +57,18 @@ def test_every_algorithm_learns_its_tasks_with_strings_and_nulls(name: str, task
     assert learnt.details["columns_prepared"] == 3 + 1 + 4  # gaps had nulls; north, south, null, and any other
 
 
+def test_texts_are_hashed_into_columns_of_their_own() -> None:
+    data = dataset(text=True, rows=200)
+    region = np.where(data.train.matrix[:, 0] > 0, "north", "south").astype(np.object_)
+    data = replace(data, parts={**data.parts, "train": replace(data.train, categories={"region": region})})
+    hashed = {"numeric": {"impute": "mean"}, "categorical": {"encode": "hash", "hash_columns": 16}}
+    learnt = train.learn(model("binary", LOGISTIC, preprocessing=hashed), data)
+    assert learnt.details["columns_prepared"] == 3 + 16
+    weights = learnt.model.stages[-1].coefficients.toArray()
+    assert len(weights) == 3 + 16
+    assert np.count_nonzero(weights[3:]) == 2
+
+
 def worked(rows: int = 10_000, days: int = 5) -> Dataset:
     """y = 2a + 0.3b + 0.5e by the minute, cut after 5 days: 7,200 rows to learn from and 2,800 to judge by."""
     draw = np.random.default_rng(4)
@@ -119,6 +131,7 @@ def test_what_the_pipeline_answers_beside_nulls_unseen_texts_and_infinite_number
     [
         ({}, "takes no nulls: declare preprocessing.numeric.impute"),
         ({"preprocessing": PREPARED | {"categorical": {"encode": "target"}}}, "encode: target has no MLlib stage"),
+        ({"preprocessing": {"numeric": {"impute": "knn"}}}, "impute: knn has no MLlib stage; .* mean, median"),
         ({"preprocessing": PREPARED, "algorithm": {"name": LOGISTIC, "engine": "local"}}, "leave engine out"),
         ({"preprocessing": PREPARED, "task": "regression"}, "cannot do task regression"),
     ],

@@ -140,8 +140,10 @@ def test_replayed_rows_are_made_up_and_the_model_repeats_their_scores() -> None:
     assert (fitted.learnt.predict(fitted.replay.rows) == fitted.replay.scores).all()
 
 
-def test_preparation_is_fitted_on_train_only() -> None:
-    spec = model("regression", "sklearn.linear_model.Ridge", preprocessing=PREPARED)
+@pytest.mark.parametrize("impute", ["median", "knn", "iterative"])
+def test_preparation_is_fitted_on_train_only(impute: str) -> None:
+    preparation = {"numeric": {"impute": impute, "flag_missing": True, "scale": "standard"}}
+    spec = model("regression", "sklearn.linear_model.Ridge", preprocessing=preparation)
     plain = dataset("regression")
     shifted = with_column(with_column(plain, "validation", 0, 1e6), "test", 0, 1e6)
     first, second = train.fit(spec, plain), train.fit(spec, shifted)
@@ -164,6 +166,32 @@ def test_missing_flags_stay_zero_and_one_beside_scaled_numbers() -> None:
     prepared = fitted.learnt.model[:-1].transform(dataset().train.frame())
     assert prepared.shape[1] == 4
     assert set(np.unique(prepared[:, 3])) == {0.0, 1.0}
+
+
+def test_neighbours_are_told_by_distances_in_scaled_numbers() -> None:
+    """A feature in other units, which decides nothing, must not choose the neighbours."""
+    steps = {"numeric": {"impute": "knn", "neighbours": 3, "scale": "standard"}}
+    spec = model("regression", "sklearn.linear_model.Ridge", preprocessing=steps)
+    data = dataset("regression")
+    prepared = train.learn(spec, data).model[:-1].transform(data.test.frame())
+    for name in data.parts:
+        data = with_column(data, name, 1, data.parts[name].matrix[:, 1] * 1e6)
+    again = train.learn(spec, data).model[:-1].transform(data.test.frame())
+    np.testing.assert_allclose(again, prepared, atol=1e-9)
+    assert not np.isnan(prepared).any()
+
+
+def test_hashed_texts_stand_where_their_text_says_in_every_process() -> None:
+    """MurmurHash3 with seed 0 of the UTF-8 bytes, its sign dropped, modulo the columns."""
+    steps = {"numeric": {"impute": "mean"}, "categorical": {"encode": "hash", "hash_columns": 8}}
+    learnt = train.learn(
+        model("regression", "sklearn.linear_model.Ridge", preprocessing=steps), dataset("regression", text=True)
+    )
+    rows = dataset(text=True, rows=4).test
+    rows = replace(rows, categories={"region": np.array(["north", "south", None, "Zoë"], np.object_)})
+    prepared = learnt.model[:-1].transform(rows.frame())
+    assert prepared.shape == (4, 3 + 8)
+    assert [(np.flatnonzero(row) - 3).tolist() for row in prepared * (np.arange(11) >= 3)] == [[4], [3], [5], [6]]
 
 
 def test_linear_regression_finds_the_coefficients_that_made_the_labels() -> None:

@@ -15,6 +15,7 @@ from scorelake.models.learning import (
     ALGORITHMS,
     CORRECTED,
     MLLIB_ENCODINGS,
+    MLLIB_IMPUTERS,
     Algorithm,
     ByTime,
     CategoricalSteps,
@@ -167,6 +168,11 @@ class Model(Definition):
     def _fits_mllib(self, algorithm: Algorithm) -> None:
         if self.preparation.impute == "none":
             raise ValueError(f"{algorithm.name} takes no nulls: declare preprocessing.numeric.impute")
+        if self.preparation.impute not in MLLIB_IMPUTERS:
+            raise ValueError(
+                f"preprocessing.numeric.impute: {self.preparation.impute} has no MLlib stage; for {algorithm.name} "
+                f"there are: {', '.join(MLLIB_IMPUTERS)}"
+            )
         categorical = self.preprocessing.categorical if self.preprocessing else None
         if categorical is not None and categorical.encode not in MLLIB_ENCODINGS:
             raise ValueError(

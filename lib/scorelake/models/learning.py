@@ -160,8 +160,13 @@ class NumericSteps(Definition):
     """In this order: winsorise, impute, scale; and a 0/1 column beside each feature that had nulls in train."""
 
     winsorise: Share = Field(default=0.0, lt=0.5, description="Share cut off at each end, by quantiles of train.")
-    impute: Literal["none", "mean", "median", "most_frequent", "constant"] = "none"
+    impute: Literal["none", "mean", "median", "most_frequent", "constant", "knn", "iterative"] = Field(
+        default="none",
+        description="knn: mean of the nearest rows of train, told by distance, so that scale comes first; these rows "
+        "become part of the model's file. iterative: each feature by a regression on the others.",
+    )
     fill: float = Field(default=0.0, description="The constant.")
+    neighbours: int = Field(default=5, ge=1, le=100, description="With impute: knn.")
     flag_missing: bool = False
     scale: Literal["none", "standard", "minmax", "robust"] = "none"
 
@@ -169,14 +174,28 @@ class NumericSteps(Definition):
 class CategoricalSteps(Definition):
     """Null is a category of its own; one unseen in train, or rarer than `min_rows` there, counts as "other"."""
 
-    encode: Literal["one_hot", "ordinal", "target"] = Field(
-        default="one_hot", description="target: out of fold, with the prior for unseen categories."
+    encode: Literal["one_hot", "ordinal", "target", "hash"] = Field(
+        default="one_hot",
+        description="target: mean label, out of fold, with the prior for unseen categories. hash: the place of a text "
+        "among `hash_columns` follows from the text alone (MurmurHash3): for features of very many texts.",
     )
-    min_rows: int = Field(default=20, ge=1)
+    min_rows: int = Field(default=20, ge=1, description="Of one_hot and ordinal.")
+    target_folds: Annotated[int, Field(ge=2, le=100)] | Literal["leave_one_out"] = Field(
+        default=5, description="Of target: a row of train is encoded by the labels of the other folds, or rows."
+    )
+    hash_columns: int = Field(default=64, ge=2, le=4096, description="Of hash, for each feature.")
+
+    @model_validator(mode="after")
+    def _own_words(self) -> CategoricalSteps:
+        for word, encode in {"target_folds": "target", "hash_columns": "hash"}.items():
+            if word in self.model_fields_set and self.encode != encode:
+                raise ValueError(f"{word} belongs to encode: {encode}, found {self.encode}")
+        return self
 
 
-MLLIB_ENCODINGS = ("one_hot", "ordinal")
+MLLIB_ENCODINGS = ("one_hot", "ordinal", "hash")
 """Encodings that Spark MLlib has a stage for."""
+MLLIB_IMPUTERS = ("mean", "median", "most_frequent", "constant")
 
 
 class Preprocessing(Definition):

@@ -75,6 +75,9 @@ _LATER: dict[str, object] = {
     "imbalance": None,
     "folds": None,
     "calibration": None,
+    "neighbours": 5,
+    "target_folds": 5,
+    "hash_columns": 64,
 }
 """Keys that model files did not have at first, and what they are where a file does not use them."""
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scorelake.scoring import boosters, preparation
 from scorelake.scoring.loaded import Loaded
-from scorelake.scoring.preparation import Category, Numbers, Preparation, Unfolded
+from scorelake.scoring.preparation import Category, Hashed, Numbers, Preparation, Unfolded
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,11 +62,11 @@ def compiled(model: Any, features: Sequence[str]) -> Loaded:
 class Terms:
     """A linear model as terms of its inputs: (values of numbers) @ weights, a looked-up row for each category.
 
-    `numbers` with weights (columns, outputs); `categories` with tables (texts + 2, outputs); `start` (outputs,).
+    `numbers` with weights (columns, outputs); `categories` weighed, (rows, outputs); `start` (outputs,).
     """
 
     numbers: tuple[tuple[Numbers, Floats], ...]
-    categories: tuple[Category, ...]
+    categories: tuple[Category | Hashed, ...]
     start: Floats
 
     def sums(self, batch: pa.RecordBatch) -> Floats:
@@ -77,7 +77,7 @@ class Terms:
         for block, weights in self.numbers:
             total += block.values(batch) @ weights
         for category in self.categories:
-            total += category.table[category.rows(batch)]
+            total += category.values(batch)
         return total
 
     def by_feature(self, batch: pa.RecordBatch, features: Sequence[str]) -> Floats:
@@ -92,7 +92,7 @@ class Terms:
             for column, name in enumerate(block.names):
                 found[:, :, place[name]] += values[:, column, None] * weights[column]
         for category in self.categories:
-            found[:, :, place[category.name]] += category.table[category.rows(batch)]
+            found[:, :, place[category.name]] += category.values(batch)
         return found
 
 
@@ -103,7 +103,7 @@ def _linear(estimator: Any, prepared: Preparation, features: Sequence[str]) -> L
     start = np.broadcast_to(np.asarray(estimator.intercept_, dtype=np.float64), (weights.shape[1],))
     terms = Terms(
         tuple((block, weights[list(block.outputs)]) for block in prepared.numbers),
-        tuple(_folded(category, prepared.constants, weights) for category in prepared.categories),
+        tuple(category.weighed(prepared.constants, weights) for category in prepared.categories),
         start + prepared.constants @ weights,
     )
     link = _link(estimator, weights.shape[1])
@@ -115,13 +115,6 @@ def _linear(estimator: Any, prepared: Preparation, features: Sequence[str]) -> L
         return terms.by_feature(batch, features)
 
     return Loaded(predict, "linear", LINEAR_TOLERANCE, contributions)
-
-
-def _folded(category: Category, constants: Floats, weights: Floats) -> Category:
-    """The table in units of the outputs, as the difference to what `constants` already count."""
-    own = list(category.outputs)
-    table = (category.table - constants[own]) @ weights[own]
-    return Category(category.name, category.texts, table, ())
 
 
 def _link(estimator: Any, outputs: int) -> Any:

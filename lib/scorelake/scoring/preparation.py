@@ -2,14 +2,15 @@
 
 Numbers keep their fitted steps (clip, impute, scale), done in the same order by the same operations. A category
 column becomes a table with one row a known text, one for texts never seen and one for null: the rows are what the
-fitted encoder itself answers, so its rules about rare, unseen and missing values need not be known here.
+fitted encoder itself answers, so its rules about rare, unseen and missing values need not be known here. An encoder
+that knows no list of texts, since it hashes them, is asked for those of each batch.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 Step = Callable[["Floats"], "Floats"]
-"""From (rows, columns) to the same shape, each number on its own."""
+"""From (rows, columns) to the same shape, each row on its own."""
 
 MAX_CATEGORIES = 4000
 """Texts of one column; more of them would make tables larger than what they save."""
@@ -57,18 +58,55 @@ class Category:
     table: Floats
     outputs: tuple[int, ...]
 
-    def rows(self, batch: pa.RecordBatch) -> np.ndarray[Any, Any]:
-        """The row of `table` for each row of the batch; each distinct text is looked up once."""
+    def values(self, batch: pa.RecordBatch) -> Floats:
+        """Shape (rows, outputs): each distinct text is looked up once."""
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        column = batch.column(self.name)
-        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        encoded = _encoded(batch, self.name)
         known = pc.index_in(encoded.dictionary, value_set=pa.array(self.texts, encoded.dictionary.type))
         row_of = pc.fill_null(known, len(self.texts)).to_numpy(zero_copy_only=False)
         codes = pc.fill_null(encoded.indices.cast(pa.int32()), len(row_of)).to_numpy(zero_copy_only=False)
-        return np.asarray(np.append(row_of, len(self.texts) + 1)[codes])
+        return np.asarray(self.table[np.append(row_of, len(self.texts) + 1)[codes]])
+
+    def weighed(self, constants: Floats, weights: Floats) -> Category:
+        """In units of a linear model's outputs, as the difference to what `constants` already count."""
+        own = list(self.outputs)
+        return replace(self, table=(self.table - constants[own]) @ weights[own], outputs=())
+
+
+@dataclass(frozen=True)
+class Hashed:
+    """A text input whose fitted branch answers any text; its columns may be weighed into fewer."""
+
+    name: str
+    branch: Any
+    outputs: tuple[int, ...]
+    weights: Floats | None = None
+
+    def values(self, batch: pa.RecordBatch) -> Floats:
+        """Shape (rows, outputs); each distinct text is asked for once."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        encoded = _encoded(batch, self.name)
+        texts = [*encoded.dictionary.to_pylist(), None]
+        table = _answers(self.branch, (self.name,), [[text] for text in texts])
+        codes = pc.fill_null(encoded.indices.cast(pa.int32()), len(texts) - 1).to_numpy(zero_copy_only=False)
+        found: Floats = (table if self.weights is None else table @ self.weights)[codes]
+        return found
+
+    def weighed(self, constants: Floats, weights: Floats) -> Hashed:
+        """`constants` count nothing where a text is hashed: a text always stands somewhere."""
+        return replace(self, weights=weights[list(self.outputs)], outputs=())
+
+
+def _encoded(batch: pa.RecordBatch, name: str) -> Any:
+    import pyarrow as pa
+
+    column = batch.column(name)
+    return column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
 
 
 @dataclass(frozen=True)
@@ -77,7 +115,7 @@ class Preparation:
 
     width: int
     numbers: tuple[Numbers, ...]
-    categories: tuple[Category, ...]
+    categories: tuple[Category | Hashed, ...]
     constants: Floats
 
     def matrix(self, batch: pa.RecordBatch) -> Floats:
@@ -89,7 +127,7 @@ class Preparation:
         for block in self.numbers:
             found[:, block.outputs] = block.values(batch)
         for category in self.categories:
-            found[:, category.outputs] = category.table[category.rows(batch)]
+            found[:, category.outputs] = category.values(batch)
         return found
 
 
@@ -107,7 +145,7 @@ def of_transformer(transformer: Any, features: Sequence[str]) -> Preparation:
     import numpy as np
 
     numbers: list[Numbers] = []
-    categories: list[Category] = []
+    categories: list[Category | Hashed] = []
     width = max((place.stop for place in transformer.output_indices_.values()), default=0)
     constants = np.zeros(width)
     for name, branch, columns in transformer.transformers_:
@@ -120,6 +158,8 @@ def of_transformer(transformer: Any, features: Sequence[str]) -> Preparation:
             found, fixed = _categories(branch, steps[-1], names, place.start)
             categories += found
             constants[place] = fixed
+        elif _kind(steps[-1]) == "FeatureHasher" and len(names) == 1:
+            categories.append(Hashed(names[0], branch, tuple(range(place.start, place.stop))))
         elif _kind(steps[-1]) == "MissingIndicator":
             flagged = tuple(names[n] for n in steps[-1].features_)
             before = _steps(steps[:-1])
@@ -152,6 +192,8 @@ def _step(fitted: Any) -> Step:
             step = partial(np.clip, **fitted.kw_args)
         case "SimpleImputer":
             step = _filling(fitted)
+        case "KNNImputer" | "IterativeImputer":
+            step = _filled_by(fitted)
         case "StandardScaler":
             step = _scaling(fitted.mean_ if fitted.with_mean else 0.0, fitted.scale_ if fitted.with_std else 1.0)
         case "RobustScaler":
@@ -178,6 +220,18 @@ def _filling(imputer: Any) -> Step:
     if imputer.add_indicator or not _is_nan(imputer.missing_values) or np.isnan(fill).any():
         raise Unfolded("an imputer that adds or drops columns, or fills something else than NaN")
     return lambda values: np.where(np.isnan(values), fill, values)
+
+
+def _filled_by(imputer: Any) -> Step:
+    """The imputer itself: each value that it fills in depends on the whole row."""
+    if imputer.add_indicator or not _is_nan(imputer.missing_values) or _drops(imputer):
+        raise Unfolded("an imputer that adds or drops columns, or fills something else than NaN")
+    return lambda values: imputer.transform(values) if len(values) else values
+
+
+def _drops(imputer: Any) -> bool:
+    """Columns without a value in train are left out."""
+    return bool(len(imputer.get_feature_names_out()) != imputer.n_features_in_)
 
 
 def _scaling(center: Any, scale: Any) -> Step:

@@ -75,7 +75,7 @@ def _fit(spec: Model, data: Dataset, train: DataFrame) -> Learnt:
     train = train.persist()
     try:
         _require(train, data, numbers)
-        found = stages.seen(train, numbers, texts, spec.preparation, categorical.min_rows if categorical else 1)
+        found = stages.seen(train, numbers, texts, spec.preparation, categorical)
         steps = stages.stages(numbers, texts, spec.preparation, categorical, found)
         model = _without_summary(Pipeline(stages=[*steps, estimator]).fit(train))
     except IllegalArgumentException as error:
@@ -86,7 +86,7 @@ def _fit(spec: Model, data: Dataset, train: DataFrame) -> Learnt:
     def predict(part: Part) -> Floats:
         return predicted(model, part, spec)
 
-    columns = stages.width(numbers, spec.preparation, found, categorical.encode if categorical else "")
+    columns = stages.width(numbers, texts, spec.preparation, categorical, found)
     return Learnt(model, "spark", predict, {"columns_prepared": columns})
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from scorelake.errors import ConfigError
 from scorelake.models import CategoricalSteps, Model, NumericSteps
-from scorelake.training import boosting
+from scorelake.training import boosting, encoding
 from scorelake.training.dataset import Dataset, Part, names
 from scorelake.training.fitted import Floats, Learnt
 from scorelake.training.parameters import require_known
@@ -29,6 +29,14 @@ def fit(spec: Model, data: Dataset) -> Learnt:
     label = data.train.label if spec.task == "regression" else data.train.label.astype(np.int64)
     estimator = _boosted(spec, len(data.classes)) if spec.algorithm.name == "xgboost" else _estimator(spec)
     columns = prepare.fit_transform(data.train.frame(), label)
+    categorical = spec.preprocessing.categorical if spec.preprocessing else None
+    if (
+        categorical is not None
+        and categorical.target_folds == "leave_one_out"
+        and "categorical" in prepare.output_indices_
+    ):
+        texts = [data.train.categories[name] for name in names(data.features, "category")]
+        columns[:, prepare.output_indices_["categorical"]] = encoding.left_out(texts, label, len(data.classes))
     details: dict[str, float | int | str] = {"columns_prepared": columns.shape[1]}
     if spec.algorithm.name == "xgboost":
         watched = (prepare.transform(data.validation.frame()), data.validation.label)
@@ -71,7 +79,7 @@ def _preparation(spec: Model, data: Dataset) -> Any:
     steps = spec.preparation
     branches: list[tuple[str, Any, list[str]]] = []
     if numeric:
-        branches.append(("numeric", _numeric(steps, data.train.matrix), numeric))
+        branches.append(("numeric", _numeric(steps, data.train.matrix, spec.seed), numeric))
     if numeric and steps.flag_missing:
         branches.append(("missing", MissingIndicator(features="missing-only", error_on_new=False), numeric))
     if texts:
@@ -80,12 +88,15 @@ def _preparation(spec: Model, data: Dataset) -> Any:
                 f"model {spec.name}: features {', '.join(texts)} are strings: "
                 "declare preprocessing.categorical, or exclude them"
             )
-        branches.append(("categorical", _categorical(spec.preprocessing.categorical, spec.seed), texts))
+        categorical = spec.preprocessing.categorical
+        if categorical.encode == "hash":
+            branches += [(f"hash {name}", _hashed(categorical.hash_columns), [name]) for name in texts]
+        else:
+            branches.append(("categorical", _categorical(categorical, spec.seed), texts))
     return ColumnTransformer(branches, sparse_threshold=0, verbose_feature_names_out=True)
 
 
-def _numeric(steps: NumericSteps, train: NDArray[np.floating[Any]]) -> Any:
-    from sklearn.impute import SimpleImputer
+def _numeric(steps: NumericSteps, train: NDArray[np.floating[Any]], seed: int) -> Any:
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import FunctionTransformer, MinMaxScaler, RobustScaler, StandardScaler
 
@@ -97,15 +108,41 @@ def _numeric(steps: NumericSteps, train: NDArray[np.floating[Any]]) -> Any:
         )
         chain.append(("winsorise", clip))
     if steps.impute != "none":
-        chain.append(("impute", SimpleImputer(strategy=steps.impute, fill_value=steps.fill)))
+        chain.append(("impute", _imputer(steps, seed)))
     scalers = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
     if steps.scale != "none":
-        chain.append(("scale", scalers[steps.scale]()))
+        place = len(chain) - (steps.impute == "knn")  # before it: neighbours are told by distance
+        chain.insert(place, ("scale", scalers[steps.scale]()))
     return Pipeline(chain) if chain else "passthrough"
 
 
-def _categorical(steps: CategoricalSteps, seed: int) -> Any:
+def _imputer(steps: NumericSteps, seed: int) -> Any:
+    from sklearn.experimental import enable_iterative_imputer  # noqa: F401
+    from sklearn.impute import IterativeImputer, KNNImputer, SimpleImputer
+
+    if steps.impute == "knn":
+        return KNNImputer(n_neighbors=steps.neighbours)
+    if steps.impute == "iterative":
+        return IterativeImputer(random_state=seed)
+    return SimpleImputer(strategy=steps.impute, fill_value=steps.fill)
+
+
+def _hashed(columns: int) -> Any:
+    """Of one feature: the same texts mean other places in another one. A text adds 1 at its place, never -1: there
+    is nothing to cancel out."""
+    from sklearn.feature_extraction import FeatureHasher
+    from sklearn.pipeline import Pipeline
+
+    return Pipeline([("null", _null()), ("encode", FeatureHasher(columns, input_type="string", alternate_sign=False))])
+
+
+def _null() -> Any:
     from sklearn.impute import SimpleImputer
+
+    return SimpleImputer(strategy="constant", fill_value=_NULL, missing_values=None)
+
+
+def _categorical(steps: CategoricalSteps, seed: int) -> Any:
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 
@@ -116,10 +153,14 @@ def _categorical(steps: CategoricalSteps, seed: int) -> Any:
         "ordinal": lambda: OrdinalEncoder(
             handle_unknown="use_encoded_value", unknown_value=-1, min_frequency=steps.min_rows
         ),
-        "target": lambda: TargetEncoder(random_state=seed),
+        # Left out one by one (see `encoding`), train has plain means; so has what is scored then.
+        "target": lambda: (
+            TargetEncoder(smooth=0.0, cv=2, random_state=seed)
+            if steps.target_folds == "leave_one_out"
+            else TargetEncoder(cv=steps.target_folds, random_state=seed)
+        ),
     }[steps.encode]()
-    null = SimpleImputer(strategy="constant", fill_value=_NULL, missing_values=None)
-    return Pipeline([("null", null), ("encode", encoder)])
+    return Pipeline([("null", _null()), ("encode", encoder)])
 
 
 # ------------------------------------------------------------------ estimators

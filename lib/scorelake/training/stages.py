@@ -27,8 +27,14 @@ class Seen:
     texts: Mapping[str, tuple[str, ...]]
 
 
-def seen(train: DataFrame, numbers: Sequence[str], texts: Sequence[str], numeric: NumericSteps, min_rows: int) -> Seen:
-    """One pass for all numbers and one a text; at most rows / min_rows texts reach the driver."""
+def seen(
+    train: DataFrame,
+    numbers: Sequence[str],
+    texts: Sequence[str],
+    numeric: NumericSteps,
+    categorical: CategoricalSteps | None,
+) -> Seen:
+    """One pass for all numbers and one a text; at most rows / min_rows texts reach the driver, none that is hashed."""
     from pyspark.sql import functions as F
 
     asked = [F.count_if(F.col(name).isNull() | F.isnan(name)).alias(f"null_{name}") for name in numbers]
@@ -38,17 +44,19 @@ def seen(train: DataFrame, numbers: Sequence[str], texts: Sequence[str], numeric
             F.percentile_approx(F.nanvl(name, F.lit(None)), ends, _ACCURACY).alias(f"ends_{name}") for name in numbers
         ]
     found: Any = train.agg(*asked).collect()[0] if asked else {}
+    counts = categorical is not None and categorical.encode != "hash"
+    least = categorical.min_rows if categorical is not None else 1
     known = {
         name: tuple(
             sorted(
                 row["text"]
                 for row in train.groupBy(F.coalesce(name, F.lit(NULL)).alias("text"))
                 .agg(F.count(F.lit(1)).alias("rows"))
-                .where(F.col("rows") >= min_rows)
+                .where(F.col("rows") >= least)
                 .collect()
             )
         )
-        for name in texts
+        for name in (texts if counts else ())
     }
     return Seen(
         {name: found[f"null_{name}"] for name in numbers},
@@ -86,16 +94,27 @@ def stages(
             vectors = ["scaled"]
     vectors += [f"m_{name}" for name in flagged]
     if texts and categorical is not None:
-        steps, made = _categories(texts, categorical, train)
+        is_hashed = categorical.encode == "hash"
+        steps, made = _hashed(texts, categorical) if is_hashed else _categories(texts, categorical, train)
         found += steps
         vectors += made
     return [*found, VectorAssembler(inputCols=vectors, outputCol="features")]
 
 
-def width(numbers: Sequence[str], numeric: NumericSteps, train: Seen, encode: str) -> int:
+def width(
+    numbers: Sequence[str],
+    texts: Sequence[str],
+    numeric: NumericSteps,
+    categorical: CategoricalSteps | None,
+    train: Seen,
+) -> int:
     """Columns of the vector."""
-    flags = sum(1 for name in numbers if numeric.flag_missing and train.nulls[name])
-    return len(numbers) + flags + sum(len(texts) + 1 if encode == "one_hot" else 1 for texts in train.texts.values())
+    found = len(numbers) + sum(1 for name in numbers if numeric.flag_missing and train.nulls[name])
+    if categorical is None or categorical.encode == "ordinal":
+        return found + len(texts)
+    if categorical.encode == "hash":
+        return found + len(texts) * categorical.hash_columns
+    return found + sum(len(train.texts[name]) + 1 for name in texts)
 
 
 def named(kinds: Sequence[str], kind: str) -> list[str]:
@@ -138,3 +157,14 @@ def _categories(texts: Sequence[str], steps: CategoricalSteps, train: Seen) -> t
         return [indexer], indices
     vectors = [f"o_{name}" for name in texts]
     return [indexer, OneHotEncoder(inputCols=indices, outputCols=vectors, dropLast=False)], vectors
+
+
+def _hashed(texts: Sequence[str], steps: CategoricalSteps) -> tuple[list[Any], list[str]]:
+    """A hasher a text, so that each has its own columns."""
+    from pyspark.ml.feature import FeatureHasher
+
+    made = [f"h_{name}" for name in texts]
+    return [
+        FeatureHasher(inputCols=[f"t_{name}"], outputCol=vector, numFeatures=steps.hash_columns)
+        for name, vector in zip(texts, made, strict=True)
+    ], made
