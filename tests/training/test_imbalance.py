@@ -16,6 +16,10 @@ from scorelake.training.dataset import Dataset
 from tests.training.made_up import dataset, model
 
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
+BOOSTING = {
+    "name": "sklearn.ensemble.HistGradientBoostingClassifier",
+    "params": {"max_iter": 20, "learning_rate": 0.3, "max_leaf_nodes": 6},
+}
 FILLED = {"numeric": {"impute": "mean"}}
 
 
@@ -43,9 +47,11 @@ WAYS = [{"weigh": "balanced"}, {"weigh": 8.0}, {"sample": "under"}, {"sample": "
 
 
 @pytest.mark.parametrize("given", WAYS)
-@pytest.mark.parametrize(("name", "preprocessing"), [("xgboost", None), ("xgboost", FILLED), (LOGISTIC, FILLED)])
+@pytest.mark.parametrize(
+    ("name", "preprocessing"), [("xgboost", None), ("xgboost", FILLED), (LOGISTIC, FILLED), (BOOSTING, None)]
+)
 def test_probabilities_are_those_of_the_balanced_model_put_back_by_bayes(
-    given: dict[str, Any], name: str, preprocessing: Any
+    given: dict[str, Any], name: Any, preprocessing: Any
 ) -> None:
     spec, data = asked(given, name, preprocessing=preprocessing), rare()
     balanced = imbalance.balance(spec, Imbalance.model_validate(given), data)
@@ -79,7 +85,7 @@ def test_balanced_classes_of_three_are_put_back() -> None:
     data = dataset("multiclass", rows=1500)
     label = np.where((data.train.label == 2) & (np.arange(1500) % 5 > 0), 0.0, data.train.label)
     data = replace(data, parts={**data.parts, "train": replace(data.train, label=label)})
-    for algorithm in ("xgboost", LOGISTIC):
+    for algorithm in ("xgboost", LOGISTIC, BOOSTING):
         spec = model("multiclass", algorithm, imbalance={"weigh": "balanced"}, preprocessing=FILLED)
         balanced = imbalance.balance(spec, Imbalance(weigh="balanced"), data)
         uncorrected = train._learnt(spec, balanced.data).predict(data.test)
@@ -89,13 +95,34 @@ def test_balanced_classes_of_three_are_put_back() -> None:
 
 
 @pytest.mark.parametrize(
+    "name", ["tree.DecisionTreeClassifier", "ensemble.RandomForestClassifier", "ensemble.ExtraTreesClassifier"]
+)
+def test_leaves_hold_the_shares_of_the_rows_that_there_are(name: str) -> None:
+    """Weights choose where a tree splits; what a leaf answers is the mean label of train's own rows in it."""
+    params = {"max_depth": 6} | ({"n_estimators": 4, "bootstrap": False} if "ensemble" in name else {})
+    spec = asked({"weigh": "balanced"}, {"name": f"sklearn.{name}", "params": params}, preprocessing=FILLED)
+    data = rare()
+    learnt = train.learn(spec, data)
+    prepare, forest = learnt.model[0], learnt.model[-1]
+    rows = prepare.transform(data.train.frame())
+    expected = []
+    for tree in getattr(forest, "estimators_", [forest]):
+        leaf = tree.apply(rows)
+        mean = np.bincount(leaf, weights=data.train.label) / np.maximum(np.bincount(leaf), 1)
+        expected.append(mean[leaf])
+    np.testing.assert_allclose(learnt.predict(data.train), np.mean(expected, axis=0), rtol=1e-9)
+    plain = train.learn(spec.model_copy(update={"imbalance": None}), data)
+    assert not np.allclose(plain.predict(data.train), learnt.predict(data.train)), "weights chose no split"
+
+
+@pytest.mark.parametrize(
     ("given", "message"),
     [
         ({"imbalance": {}}, "expected either weigh or sample"),
         ({"imbalance": {"weigh": 2, "share": 0.2}}, "share belongs to sample"),
         ({"task": "regression"}, "imbalance: needs classes"),
         ({"task": "multiclass", "imbalance": {"sample": "over"}}, "all else for two"),
-        ({"algorithm": "sklearn.ensemble.RandomForestClassifier"}, "RandomForestClassifier cannot be put back"),
+        ({"algorithm": "sklearn.dummy.DummyClassifier"}, "DummyClassifier cannot be put back"),
         ({"algorithm": "pyspark.ml.classification.LogisticRegression", "preprocessing": FILLED}, "cannot be put back"),
         ({"algorithm": {"name": "xgboost", "engine": "spark"}}, "not with algorithm.engine: spark"),
         ({"algorithm": {"name": "xgboost", "params": {"scale_pos_weight": 3}}}, "not with scale_pos_weight"),

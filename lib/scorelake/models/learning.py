@@ -206,8 +206,8 @@ class Preprocessing(Definition):
 class Imbalance(Definition):
     """Rare classes heard more in training; probabilities are put back to the shares of train afterwards, exactly.
 
-    For algorithms with an intercept that this can be done by: xgboost (not on Spark) and LogisticRegression of
-    scikit-learn. Only train is weighed or drawn; metrics are those of the rows as they are.
+    For xgboost (not on Spark) and the classifiers of scikit-learn, by their intercept or in their leaves. Only train is
+    weighed or drawn; metrics are those of the rows as they are.
     """
 
     weigh: Literal["balanced"] | Annotated[float, Field(gt=0)] | None = Field(
@@ -227,7 +227,14 @@ class Imbalance(Definition):
         return self
 
 
-CORRECTED = ("xgboost", "sklearn.linear_model.LogisticRegression")
+CORRECTED = (
+    "xgboost",
+    *(
+        name
+        for name, tasks in ALGORITHMS.items()
+        if name.startswith("sklearn.") and "binary" in tasks and "dummy" not in name
+    ),
+)
 """Algorithms whose probabilities can be put back after classes were weighed or drawn."""
 
 Scalar = bool | int | float | str | None

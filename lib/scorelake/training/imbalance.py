@@ -57,6 +57,12 @@ def correct(model: Any, shift: Floats) -> None:
     last = model[-1] if hasattr(model, "steps") else model
     if type(last).__name__ == "LogisticRegression":
         last.intercept_ = last.intercept_ + (shift if len(last.intercept_) > 1 else shift[1] - shift[0])
+    elif type(last).__name__ == "HistGradientBoostingClassifier":
+        start = last._baseline_prediction  # its intercept, in log-odds; there is no public name for it
+        start += shift if start.size > 1 else shift[1] - shift[0]
+    elif hasattr(last, "tree_") or hasattr(last, "estimators_"):
+        for tree in getattr(last, "estimators_", [last]):
+            _correct_leaves(tree.tree_.value, shift)
     else:
         _correct_booster(last.get_booster() if hasattr(last, "get_booster") else last, shift)
 
@@ -75,6 +81,12 @@ def _drawn(asked: Imbalance, codes: NDArray[np.int64], random: np.random.Generat
         rest = random.choice(positive, wanted % len(positive), replace=False)
         positive = np.concatenate([np.repeat(positive, wanted // len(positive)), rest])
     return np.sort(np.concatenate([positive, negative]))
+
+
+def _correct_leaves(shares: Floats, shift: Floats) -> None:
+    """`shares` (nodes, 1, classes) of the rows heard in each node become those of the rows that there are."""
+    shares *= np.exp(shift)
+    shares /= shares.sum(axis=2, keepdims=True)
 
 
 def _correct_booster(booster: xgboost.Booster, shift: Floats) -> None:
