@@ -85,6 +85,9 @@ def test_rows_that_cannot_teach_are_named(spark: SparkSession) -> None:
     frame = frame_of(spark, data, noise=np.inf)
     with pytest.raises(UnfitTrainingSet, match=r"infinite values in noise \(200 rows\); guard"):
         distributed.learner(frame)(model(), data)
+    one_row = frame_of(spark, data, noise=np.append(np.inf, np.zeros(299)))  # which one of two workers meets
+    with pytest.raises(UnfitTrainingSet, match=r"infinite values in noise \(1 rows\); guard"):
+        distributed.learner(one_row)(model(), data)
     with pytest.raises(UnfitTrainingSet, match="one label only"):
         distributed.learner(frame_of(spark, data, label=1.0))(model(), data)
     classes = dataset("multiclass", rows=100)

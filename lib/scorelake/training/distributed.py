@@ -30,7 +30,6 @@ _SKLEARN_NAMES = {
     "min_split_loss": "gamma",
     "seed": "random_state",
 }
-_INFINITE = "contains `inf`"
 _REFUSED = re.compile(r"XGBoostError: (?:\[[^]]*\] )?(?:\S+:\d+: )?(.*)")
 _FEATURES, _LABEL, _IS_VALIDATION = "features", "label", "is_validation"
 
@@ -83,8 +82,10 @@ def _fit(spec: Model, rows: DataFrame, columns: Sequence[str], classes: int, wor
     try:
         booster: Any = trainer.fit(rows).get_booster()
     except Exception as error:
-        if _INFINITE in str(error):
-            raise UnfitTrainingSet(_infinite(rows, columns)) from error
+        # One worker meets the infinite value; the others lose that worker. Whose words come first is chance.
+        infinite = _infinite(rows, columns)
+        if infinite is not None:
+            raise UnfitTrainingSet(infinite) from error
         refused = _REFUSED.search(str(error))
         if refused is None:
             raise
@@ -171,11 +172,11 @@ def require_teaching(unlabelled: int, *, is_one: bool) -> None:
         raise UnfitTrainingSet("train holds one label only; widen its dates, or check the label's SQL")
 
 
-def _infinite(rows: DataFrame, columns: Sequence[str]) -> str:
-    """Which features XGBoost will not take, asked only once it has said so."""
+def _infinite(rows: DataFrame, columns: Sequence[str]) -> str | None:
+    """Which features XGBoost will not take, if any; asked only once it has failed."""
     from pyspark.sql import functions as F
 
     counts = [F.count_if(F.abs(F.col(_FEATURES)[position]) == math.inf) for position in range(len(columns))]
     found = rows.agg(F.array(*counts).alias("infinite")).collect()[0]["infinite"]
     shown = ", ".join(f"{name} ({n:,} rows)" for name, n in zip(columns, found, strict=True) if n)
-    return f"infinite values in {shown}; guard the feature's division or logarithm"
+    return f"infinite values in {shown}; guard the feature's division or logarithm" if shown else None
