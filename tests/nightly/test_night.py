@@ -18,6 +18,7 @@ from scorelake.nightly.graph import Node
 from scorelake.nightly.night import Night
 from scorelake.runs import Outcome
 from scorelake.settings import NightSettings
+from scorelake.stores import model_registry
 from scorelake.stores.marks import Mark
 
 if TYPE_CHECKING:
@@ -158,6 +159,32 @@ def test_a_failure_that_heals_is_tried_again(ledger: Ledger) -> None:
     tonight = ledger.night(run_step)
     tonight.execute([BRONZE], due)
     assert [(step.verdict, step.attempts) for step in tonight.done] == [("done", 2)]
+
+
+def test_a_registry_that_does_not_answer_is_asked_again(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    addresses = ["http://127.0.0.1:1"]
+
+    def run_step(node: Node, dates: RunDates) -> Outcome:
+        if addresses:
+            model_registry.connect(addresses.pop())
+        return ledger.commit(node, dates)
+
+    tonight = ledger.night(run_step)
+    tonight.execute([BRONZE], due)
+    assert [(step.verdict, step.attempts) for step in tonight.done] == [("done", 2)]
+
+
+def test_a_refusal_is_final_whatever_happened_before_it(ledger: Ledger) -> None:
+    def run_step(node: Node, dates: RunDates) -> Outcome:
+        try:
+            raise ConnectionResetError
+        except ConnectionResetError:
+            raise GateRefused("too few rows")  # noqa: B904
+
+    tonight = ledger.night(run_step)
+    tonight.execute([BRONZE], due)
+    assert {step.attempts for step in tonight.done} == {1}
 
 
 def test_a_step_that_runs_too_long_is_cancelled_and_not_tried_again(ledger: Ledger) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from datetime import date
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +18,10 @@ import pytest
 
 from jobs import _registry, _returning, train_model
 from scorelake.errors import ScorelakeError
+from scorelake.nightly.attempts import attempt
+from scorelake.runs import Outcome
 from scorelake.scoring.package import pack, predictor
-from scorelake.settings import LakeSettings
+from scorelake.settings import LakeSettings, NightSettings
 from scorelake.stores import promotions
 from scorelake.stores.lake import Lake
 from scorelake.stores.model_registry import connect
@@ -36,39 +40,35 @@ DAY = date(2026, 3, 1)
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Its address; SQLite below, artifacts by way of the server."""
-    home: Path = tmp_path_factory.mktemp("mlflow")
+    """Its address."""
     port = free_port()
+    with serving(tmp_path_factory.mktemp("mlflow"), port):
+        yield await_answer(port)
+
+
+@contextmanager
+def serving(home: Path, port: int) -> Iterator[None]:
+    """A server that starts; SQLite below, artifacts by way of the server."""
     store = ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--artifacts-destination", str(home / "artifacts")]
-    call = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "server",
-        *store,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--workers",
-        "1",
-    ]
+    call = [sys.executable, "-m", "mlflow", "server", *store, "--host", "127.0.0.1"]
+    call += ["--port", str(port), "--workers", "1"]
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
     process = subprocess.Popen(call, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(240):
-            try:
-                with urllib.request.urlopen(f"{address}/health", timeout=2) as answer:
-                    if answer.status == 200:
-                        break
-            except OSError:
-                assert process.poll() is None, "the server ended"
-                time.sleep(0.5)
-        yield address
+        yield
     finally:
         process.terminate()
         process.wait(timeout=30)
+
+
+def await_answer(port: int) -> str:
+    address = f"http://127.0.0.1:{port}"
+    for _ in range(600):
+        with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=2) as answer:
+            if answer.status == 200:
+                return address
+        time.sleep(0.5)
+    raise AssertionError("the server does not answer after five minutes")
 
 
 def test_a_version_is_trained_promoted_shown_and_rolled_back(spark: SparkSession, server: str, tmp_path: Path) -> None:
@@ -108,6 +108,30 @@ def test_a_version_is_trained_promoted_shown_and_rolled_back(spark: SparkSession
         ("gate", "1"),
     ]
     spark.sql("DROP SCHEMA IF EXISTS ops CASCADE")
+
+
+def test_a_step_goes_on_when_the_lost_server_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    port = free_port()
+    with serving(tmp_path, port):
+        registry = connect(await_answer(port))
+        registry.register("churn", bundle(train.fit(model(), dataset(rows=200))), record())
+
+    asked = []
+
+    def ask() -> Outcome:
+        asked.append(1)
+        with ExitStack() as running:
+            if len(asked) == 3:
+                running.enter_context(serving(tmp_path, port))
+                await_answer(port)
+            # The first attempt has a registry that answered before, the second finds none.
+            found = registry if len(asked) == 1 else connect(f"http://127.0.0.1:{port}")
+            return Outcome(notes=tuple(version.version for version in found.history("churn")))
+
+    policy = NightSettings(retries=2, backoff=timedelta(seconds=0))
+    outcome, attempts = attempt(ask, policy, threading.Event())
+    assert (outcome.exit_code, outcome.notes, attempts) == (0, ("1",), 3)
 
 
 def test_a_server_that_is_gone_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

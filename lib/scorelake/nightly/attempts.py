@@ -57,9 +57,12 @@ def with_late_drops(
 
 
 def may_heal(error: BaseException) -> bool:
-    """Whether the same call may succeed a little later: networks, storage, lost workers; never what we raised."""
+    """Whether the same call may succeed a little later: networks, storage, lost workers.
+
+    What we raise says what is wrong and stays so, unless it was raised from something that passes.
+    """
     if isinstance(error, ScorelakeError):
-        return False
+        return error.__cause__ is not None and may_heal(error.__cause__)
     return any(_is_passing(one) for one in troubles.causes(error))
 
 

@@ -319,7 +319,10 @@ def connect(
             client.search_experiments(max_results=1)
             client.search_registered_models(max_results=1)
     except Exception as error:
-        raise ScorelakeError(f"MLflow at {_shown(tracking_uri)} does not answer ({type(error).__name__})") from error
+        raise ScorelakeError(
+            f"MLflow at {_shown(tracking_uri)} does not answer ({type(error).__name__}): is it running, and "
+            "mlflow.tracking_uri its address?"
+        ) from error
     return ModelRegistry(client, tracking_uri, artifact_root, allow_pickle, registry_schema, experiment_folder)
 
 
