@@ -6,8 +6,8 @@ Writes  ops.decisions, why it did or did not; and what build_training_set, train
     ./spark-submit.sh retrain --env local --run-date 2017-12-24
 
 Runs after run_nightly of the same date. Reasons stand in the model file: `retrain: {every: 28 days, on_drift: true,
-on_decay: true, new_labels: 5000}`; a model without it is left alone. Exit code 4 when there was a reason but the data
-may not be learnt from: a gate behind it failed or was overridden, or the new labels' mean is out of its limits.
+on_decay: true, new_labels: 5000}`; a model without it is named and left alone. Exit code 4 when there was a reason but
+the data may not be learnt from: a gate behind it failed or was overridden, or the new labels' mean is out of limits.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ from scorelake.training import retraining
 from scorelake.training.retraining import Known
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pyspark.sql import DataFrame, SparkSession
 
     from scorelake.definitions import Definitions
@@ -44,9 +46,20 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
     definitions = load_definitions(settings.conf_dir)
     repo = feature_definitions.load(settings.feature_repo, settings.conf_dir)
     lake, registry = Lake(spark, settings.lake), _registry.connect(settings)
-    names = [name for name in cli.chosen(definitions.models, only) if definitions.models[name].retrain is not None]
+    wanted = cli.chosen(definitions.models, only)
+    without = [name for name in wanted if definitions.models[name].retrain is None]
+    names = [name for name in wanted if name not in without]
 
-    return combined(_retrain(lake, registry, settings, definitions, repo, name, day) for day in dates for name in names)
+    judged = [_retrain(lake, registry, settings, definitions, repo, name, day) for day in dates for name in names]
+    return combined([*judged, _left_alone(settings, without)])
+
+
+def _left_alone(settings: Settings, names: Sequence[str]) -> Outcome:
+    if not names:
+        return Outcome()
+    said = f"never trained by themselves, for want of a `retrain` policy: {', '.join(names)}"
+    files = settings.conf_dir / "models" / "<model>.yaml"
+    return Outcome(notes=(f"{said}; write e.g. `retrain: {{every: 28 days, on_drift: true}}` into {files}",))
 
 
 def _retrain(
@@ -105,7 +118,7 @@ def _decided(
     firing = decisions.where(of_model & (F.col("gate") == "drift") & (F.col("verdict") == "ALERT")).first()
     lost = decisions.where(of_model & (F.col("gate") == "performance") & (F.col("verdict") == "decay")).first()
     behind = sorted(_behind(definitions, repo, name))
-    is_since = F.col("run_date") == F.lit(day) if since is None else F.col("run_date") > F.lit(since)
+    is_since = F.lit(True) if since is None else F.col("run_date") > F.lit(since)
     bad = decisions.where(
         F.col("gate").isin(*DATA_GATES)
         & F.col("subject").isin(*behind)

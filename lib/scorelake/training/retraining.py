@@ -80,8 +80,8 @@ def _against(policy: Retrain, known: Known) -> list[str]:
         return found
     low, high = limits.min, limits.max
     if (low is not None and rate < low) or (high is not None and rate > high):
-        bounds = f"{'' if low is None else f'{low:g}'} to {'' if high is None else f'{high:g}'}"
-        found.append(f"the new labels' mean is {rate:.4g}, expected {bounds.strip()}")
+        bounds = f"at least {low:g}" if high is None else f"at most {high:g}" if low is None else f"{low:g} to {high:g}"
+        found.append(f"the new labels' mean is {rate:.4g}, expected {bounds}")
     return found
 
 
