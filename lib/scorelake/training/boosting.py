@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +81,18 @@ def parameters(spec: Model, classes: int) -> dict[str, Any]:
         task["num_class"] = classes
     threads = os.cpu_count() or 1
     return {"tree_method": "hist", **spec.algorithm.params, **task, "seed": spec.seed, "nthread": threads}
+
+
+def require_accepted(spec: Model, params: Mapping[str, Any], classes: int) -> None:
+    """ScorelakeError with XGBoost's own words for values that it refuses, found on two made-up rows a class: where
+    many workers refuse together, some are heard to have lost the others instead."""
+    import xgboost
+
+    label = np.tile(np.arange(max(classes, 2), dtype=np.float64), 2)
+    try:
+        xgboost.train(dict(params), xgboost.DMatrix(label[:, None], label), 1)
+    except xgboost.core.XGBoostError as error:
+        raise ScorelakeError(f"model {spec.name}: XGBoost refused: {_first_line(error)}") from error
 
 
 def _first_line(error: Exception) -> str:

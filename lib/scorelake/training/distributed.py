@@ -64,6 +64,7 @@ def _fit(spec: Model, rows: DataFrame, columns: Sequence[str], classes: int, wor
     from xgboost.spark import SparkXGBRegressor
 
     params = boosting.parameters(spec, classes)
+    boosting.require_accepted(spec, params, classes)
     del params["nthread"]  # the cores of a task
     stopping = spec.algorithm.early_stopping_rounds
     # The regressor takes any objective as it is; the classifier would count the classes once more.
