@@ -9,11 +9,13 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
+import psutil
 import pytest
 from delta.tables import DeltaTable
 
@@ -45,6 +47,33 @@ def test_a_night_on_two_workers_writes_the_rows_of_a_night_on_one_machine(cluste
     cluster.run("run_nightly", "--from", NIGHTS.first, "--to", NIGHTS.last)
     for table in ("silver.sales", "silver.events", "gold.churn_60d", "features.shop_v1", "scores.churn"):
         assert cluster.digests(shop, table) == digests_of(shop.lake.read(table), table), table
+
+
+def test_executors_that_die_cost_no_row(cluster: Cluster, shop: Shop) -> None:
+    second = replace(cluster, home=cluster.home.with_name("second home"))
+    land.land(second.home / "landing", land.YEAR)
+    with ThreadPoolExecutor(1) as beside:
+        killed = beside.submit(kill_executors, second.home / "lake/bronze/events/_delta_log" / f"{1:020}.json")
+        tables = "bronze.events,silver.events"
+        second.run("backfill", "--from", land.YEAR.first, "--to", land.YEAR.last, "--only", tables)
+    assert killed.result() == 2
+    assert second.digests(shop, "silver.events") == digests_of(shop.lake.read("silver.events"), "silver.events")
+
+
+def kill_executors(commit: Path) -> int:
+    """SIGKILL for every executor as soon as `commit` is there; how many there were."""
+    for _ in range(6000):
+        if commit.exists():
+            break
+        time.sleep(0.1)
+    found = [
+        process
+        for process in psutil.process_iter(["cmdline"])
+        if any("CoarseGrainedExecutorBackend" in word for word in process.info["cmdline"] or ())
+    ]
+    for process in found:
+        process.kill()
+    return len(found)
 
 
 @dataclass(frozen=True)

@@ -51,7 +51,7 @@ def test_a_connect_session_writes_the_same_rows(shop: Shop, tmp_path: Path) -> N
         env=environment,
         capture_output=True,
         text=True,
-        timeout=1800,
+        timeout=5400,
         check=False,
     )
     assert done.returncode == 0, done.stderr[-6000:]
