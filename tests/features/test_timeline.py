@@ -31,7 +31,7 @@ def _sees(line: Timeline, position: int, t: int) -> bool:
 
 
 @given(rows, asked, st.booleans())
-def test_search_finds_the_outermost_visible_row(
+def test_search_finds_the_last_visible_row(
     some: list[tuple[int, int, int, int]], ask: tuple[int, int], replaced: bool
 ) -> None:
     line = _line(some, replaced=replaced)
@@ -39,7 +39,6 @@ def test_search_finds_the_outermost_visible_row(
     begin, end = line.axis.starts(question), line.axis.earlier(question)
     before = [i for i in range(len(line)) if line.code[i] == ask[0] and line.at[i] < ask[1] and _sees(line, i, ask[1])]
     assert line.last_visible(begin, end, question.at).tolist() == [before[-1] if before else -1]
-    assert line.first_visible(begin, end, question.at).tolist() == [before[0] if before else -1]
 
 
 @given(rows, asked, st.booleans())

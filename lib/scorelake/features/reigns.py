@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from scorelake.features.timeline import FOREVER, Axis, Instants, Scale, Timeline
+from scorelake.features.timeline import FOREVER, Instants, Timeline
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,21 +25,16 @@ class Reigns:
         return Reigns(self.position[chosen], self.begin[chosen], self.end[chosen])
 
 
-def reigns(line: Timeline, *, from_next: bool = False) -> Reigns:
-    """The intervals of all rows of a timeline.
-
-    from_next: a row counts from the microsecond after its event time on, as windows see it, not from it on.
-    """
-    appears = line.at + 1 if from_next else line.at
-    if line.since is not None:
-        appears = np.maximum(appears, line.since)
+def reigns(line: Timeline) -> Reigns:
+    """The intervals of all rows of a timeline."""
+    appears = line.at if line.since is None else np.maximum(line.at, line.since)
     if line.until is None:
         return _simple(line, appears)
     mended = np.zeros(line.codes, dtype=bool)
     mended[line.code[line.until != FOREVER]] = True
     plain, other = np.flatnonzero(~mended[line.code]), np.flatnonzero(mended[line.code])
     first = _moved(_simple(line.where(plain), appears[plain]), plain)
-    second = _moved(_general(line.where(other), appears[other], from_next=from_next), other)
+    second = _moved(_general(line.where(other), appears[other]), other)
     return Reigns(*(np.concatenate(pair) for pair in zip(_fields(first), _fields(second), strict=True)))
 
 
@@ -71,7 +66,7 @@ def _soonest(code: NDArray[np.int64], appears: NDArray[np.int64]) -> NDArray[np.
     return least
 
 
-def _general(line: Timeline, appears: NDArray[np.int64], *, from_next: bool) -> Reigns:
+def _general(line: Timeline, appears: NDArray[np.int64]) -> Reigns:
     """Ask who wins at every instant at which anything appears or is replaced."""
     if line.until is None:
         return _simple(line, appears)
@@ -83,8 +78,7 @@ def _general(line: Timeline, appears: NDArray[np.int64], *, from_next: bool) -> 
     fresh = np.ones(len(code), dtype=bool)
     fresh[1:] = (code[1:] != code[:-1]) | (at[1:] != at[:-1])
     asked = Instants(code[fresh], at[fresh])
-    reach = asked if from_next else asked.back(-1)
-    winner = line.last_visible(line.axis.starts(asked), line.axis.earlier(reach), asked.at)
+    winner = line.last_visible(line.axis.starts(asked), line.axis.earlier(asked.back(-1)), asked.at)
     changes = np.ones(len(winner), dtype=bool)
     changes[1:] = (winner[1:] != winner[:-1]) | (asked.code[1:] != asked.code[:-1])
     winner, code, begin = winner[changes], asked.code[changes], asked.at[changes]
@@ -96,9 +90,3 @@ def _general(line: Timeline, appears: NDArray[np.int64], *, from_next: bool) -> 
 
 def _only_real(some: Reigns) -> Reigns:
     return some.where(some.begin < some.end)
-
-
-def axis(codes: int, code: NDArray[np.int64], at: NDArray[np.int64]) -> Axis:
-    """An axis of pairs in any order."""
-    scale = Scale(codes, at)
-    return Axis(scale, np.sort(scale.pack(code, at)))

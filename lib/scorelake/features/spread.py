@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from scorelake.features import exact
-from scorelake.features.timeline import Instants, Timeline
-from scorelake.features.totals import Totals
+from scorelake.features.spans import Spans
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,34 +29,31 @@ Integers = Callable[["NDArray[np.int64]"], "NDArray[Any]"]
 class Spread:
     """Variances of one column, given as finite doubles by position of the timeline.
 
-    `exactly` gives the same numbers as Python's integers where doubles only round them.
+    `varies` says of a window length which windows hold different numbers; `exactly` gives the numbers as Python's
+    integers where doubles only round them.
     """
 
     def __init__(
         self,
-        line: Timeline,
-        asked: Instants,
-        totals: Totals,
+        spans: Spans,
         values: NDArray[np.float64],
+        varies: Callable[[int | None], NDArray[np.bool_]],
         exactly: Integers | None = None,
     ) -> None:
-        self._line = line
-        self._asked = asked
-        self._totals = totals
+        self._spans = spans
         self._values = values
+        self._varies = varies
         self._exactly = exactly
         size = np.abs(values)
         is_extreme = (values != 0) & ~((size > _MODERATE[0]) & (size < _MODERATE[1]))
         moderate = np.where(is_extreme, 0.0, values)
-        self._plain = totals.running(exact.of_floats(moderate))
-        self._squared = totals.running(exact.squares(moderate))
+        self._plain = spans.running(exact.of_floats(moderate))
+        self._squared = spans.running(exact.squares(moderate))
         extremes = [exact.Digit(0, is_extreme.astype(np.int64))] if is_extreme.any() else []
-        self._extremes = totals.running(extremes)
+        self._extremes = spans.running(extremes)
 
-    def variances(
-        self, begin: NDArray[np.int64], end: NDArray[np.int64], length: int | None, rows: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Variances over the visible of positions [begin, end), `rows` of them, as v and k for v * 4**k.
+    def variances(self, length: int | None, rows: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Variances of the windows, which hold so many `rows`, as v and k for v * 4**k.
 
         So a standard deviation is at hand where the variance itself is beyond a double; v is 0 for fewer than two rows.
         """
@@ -67,18 +63,20 @@ class Spread:
         result[several] = about_mean[several] / (rows[several] - 1)
         limit = _CANCELS if self._exactly is None else _CANCELS_IF_ROUNDED
         rough = (squares > 0) & (about_mean < squares * limit)
-        rough |= exact.to_integers(self._totals.over(self._extremes, length), len(rows)) > 0
+        rough |= exact.to_integers(self._spans.over(self._extremes, length), len(rows)) > 0
         which = np.flatnonzero(several & rough)
         if len(which):
-            result[which], exponent[which] = self._by_rows(begin[which], end[which], self._asked.at[which])
+            result[which] = 0.0
+            which = which[self._varies(length)[which]]  # a column that is the same all over is not read row by row
+            result[which], exponent[which] = self._by_rows(which, length)
         return result, exponent
 
     def _from_totals(
         self, length: int | None, rows: NDArray[np.int64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The total of squares, and of squares about the mean."""
-        high, low = exact.to_floats(self._totals.over(self._plain, length), len(rows))
-        square, square_low = exact.to_floats(self._totals.over(self._squared, length), len(rows))
+        high, low = exact.to_floats(self._spans.over(self._plain, length), len(rows))
+        square, square_low = exact.to_floats(self._spans.over(self._squared, length), len(rows))
         count = np.maximum(rows, 1).astype(np.float64)
         mean = high / count
         product, error = exact.two_product(mean, count)
@@ -88,11 +86,10 @@ class Spread:
         about_mean, rest = exact.two_sum(square, -product)
         return square, about_mean + (rest + (square_low - error))
 
-    def _by_rows(
-        self, begin: NDArray[np.int64], end: NDArray[np.int64], at: NDArray[np.int64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        result, exponent = np.zeros(len(begin)), np.zeros(len(begin), dtype=np.int64)
-        for index, position in self._line.visible_pairs(begin, end, at):
+    def _by_rows(self, which: NDArray[np.int64], length: int | None) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        result, exponent = np.zeros(len(which)), np.zeros(len(which), dtype=np.int64)
+        begin, end = self._spans.start(length)[which], self._spans.stop[which]
+        for index, position in self._spans.line.visible_pairs(begin, end, self._spans.asked.at[which]):
             if len(index):
                 first = np.flatnonzero(np.r_[True, index[1:] != index[:-1]])
                 above, exponent[index[first]] = self._above_least(position, first)

@@ -117,17 +117,6 @@ class Timeline:
         """Greatest position in [begin, end) that t can see; -1 where there is none."""
         return _search(self, begin, end, t)
 
-    def first_visible(
-        self, begin: NDArray[np.int64], end: NDArray[np.int64], t: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        """Least position in [begin, end) that t can see; -1 where there is none."""
-        found = _search(self._reversed, len(self) - end, len(self) - begin, t)
-        return np.where(found < 0, -1, len(self) - 1 - found)
-
-    @cached_property
-    def _reversed(self) -> Timeline:
-        return self.where(np.arange(len(self))[::-1])
-
     @cached_property
     def blocks(self) -> list[tuple[NDArray[np.int64] | None, NDArray[np.int64] | None]]:
         """Earliest since and latest until of blocks of 8**level rows, from level 0 on."""

@@ -12,12 +12,10 @@ import pyarrow as pa
 
 from scorelake.errors import UsageError
 from scorelake.features import exact, ordering
-from scorelake.features.extremes import Extremes
 from scorelake.features.numbers import EXACT_IN_DOUBLE, as_doubles, as_integers, digits, divided, quotient, whole
-from scorelake.features.reigns import Reigns, axis, reigns
+from scorelake.features.spans import LEAST, ByValue, Running, Spans
 from scorelake.features.spread import Spread
 from scorelake.features.timeline import Instants, Timeline
-from scorelake.features.totals import Running, Totals
 
 if TYPE_CHECKING:
     from typing import Any
@@ -39,52 +37,36 @@ class Ask:
 
 
 class Questions:
-    """Rows asked at instants: where their windows begin and end, and how many rows are in them."""
+    """Rows asked at instants, which are in order of entity and time."""
 
     def __init__(self, line: Timeline, asked: Instants) -> None:
         self.line = line
         self.asked = asked
-        self._begins: dict[int | None, NDArray[np.int64]] = {}
+        self.spans = Spans(line, asked)
         self._counts: dict[int | None, NDArray[np.int64]] = {}
-
-    @cached_property
-    def end(self) -> NDArray[np.int64]:
-        return self.line.axis.earlier(self.asked)
-
-    def begin(self, length: int | None) -> NDArray[np.int64]:
-        if length not in self._begins:
-            line, asked = self.line, self.asked
-            self._begins[length] = line.axis.starts(asked) if length is None else line.axis.earlier(asked.back(length))
-        return self._begins[length]
 
     @cached_property
     def as_of(self) -> NDArray[np.int64]:
         """Position of the last visible row up to each instant, one at the instant included; -1 where there is none."""
-        return self.line.last_visible(self.begin(None), self.line.axis.earlier(self.asked.back(-1)), self.asked.at)
-
-    def last(self, length: int | None) -> NDArray[np.int64]:
-        """Position of the last visible row of each window; -1 where it is empty."""
-        return self.line.last_visible(self.begin(length), self.end, self.asked.at)
-
-    def first(self, length: int | None) -> NDArray[np.int64]:
-        """Position of the first visible row of each window; -1 where it is empty."""
-        return self.line.first_visible(self.begin(length), self.end, self.asked.at)
-
-    @cached_property
-    def totals(self) -> Totals:
-        return Totals(self.line, self.asked)
-
-    @cached_property
-    def extremes(self) -> Extremes:
-        return Extremes(self.line, self.asked)
+        end = self.line.axis.earlier(self.asked.back(-1))
+        return self.line.last_visible(self.spans.start(None), end, self.asked.at)
 
     @cached_property
     def _ones(self) -> list[Running]:
-        return self.totals.running([exact.Digit(0, np.ones(len(self.line), dtype=np.int64))])
+        return self.spans.running([exact.Digit(0, np.ones(len(self.line), dtype=np.int64))])
+
+    def last(self, length: int | None) -> NDArray[np.int64]:
+        """Position of the last visible row of each window; -1 where it is empty."""
+        return np.maximum(self.spans.greatest(np.arange(len(self.line)), length), -1)
+
+    def first(self, length: int | None) -> NDArray[np.int64]:
+        """Position of the first visible row of each window; -1 where it is empty."""
+        found = self.spans.greatest(~np.arange(len(self.line)), length)
+        return np.where(found == LEAST, -1, ~found)
 
     def count(self, length: int | None) -> NDArray[np.int64]:
         if length not in self._counts:
-            total = exact.to_integers(self.totals.over(self._ones, length), len(self.asked))
+            total = exact.to_integers(self.spans.over(self._ones, length), len(self.asked))
             self._counts[length] = np.asarray(total, dtype=np.int64)
         return self._counts[length]
 
@@ -133,10 +115,10 @@ class Windows:
         return self._ranked.keys[self._line.rows]
 
     def _max(self, ask: Ask) -> pa.Array:
-        return self._restored(self._questions.extremes.greatest(self._keys, ask.length), ask)
+        return self._restored(self._questions.spans.greatest(self._keys, ask.length), ask)
 
     def _min(self, ask: Ask) -> pa.Array:
-        return self._restored(~self._questions.extremes.greatest(~self._keys, ask.length), ask)
+        return self._restored(~self._questions.spans.greatest(~self._keys, ask.length), ask)
 
     def _restored(self, keys: NDArray[np.int64], ask: Ask) -> pa.Array:
         empty = self._questions.count(ask.length) == 0
@@ -146,40 +128,17 @@ class Windows:
         return pa.compute.if_else(pa.array(~empty), found, pa.scalar(None, found.type))
 
     def _count_distinct(self, ask: Ask) -> pa.Array:
-        """A value is in the window when its latest visible row is: count values whose row has come and not yet left."""
-        line, owns = self._line, self._value_reigns
-        code, end = line.code[owns.position], owns.end
-        if ask.length is not None:
-            leaves = line.at[owns.position] + ask.length + 1
-            end = np.maximum(np.minimum(end, leaves), owns.begin)
-        now = self._asked.back(-1)
-        return pa.array(self._values_begun - axis(line.codes, code, end).earlier(now))
+        return pa.array(self._questions.spans.distinct(self._by_value, ask.length))
 
     @cached_property
-    def _values_begun(self) -> NDArray[np.int64]:
-        line, owns = self._line, self._value_reigns
-        return axis(line.codes, line.code[owns.position], owns.begin).earlier(self._asked.back(-1))
-
-    @cached_property
-    def _value_reigns(self) -> Reigns:
-        line = self._line
-        _, value = np.unique(self._keys, return_inverse=True)
-        group = line.code * (int(value.max()) + 1 if len(value) else 1) + value
-        order = np.argsort(group, kind="stable")
-        starts = np.ones(len(order), dtype=bool)
-        starts[1:] = group[order][1:] != group[order][:-1]
-        by_value = line.where(order)
-        dense = np.cumsum(starts) - 1
-        found = reigns(
-            Timeline(len(order), dense, by_value.at, by_value.rows, by_value.since, by_value.until), from_next=True
-        )
-        return Reigns(order[found.position], found.begin, found.end)
+    def _by_value(self) -> ByValue:
+        return self._questions.spans.by_value(self._keys)
 
     # ------------------------------------------------------------------ sums
 
     @cached_property
     def _running(self) -> list[Running]:
-        return self._questions.totals.running(digits(_values(self._column), self._line.rows))
+        return self._questions.spans.running(digits(_values(self._column), self._line.rows))
 
     @cached_property
     def _oddities(self) -> list[list[Running]]:
@@ -191,25 +150,25 @@ class Windows:
         if np.isfinite(values).all():
             return []
         odd = (np.isnan(values), values == np.inf, values == -np.inf)
-        return [self._questions.totals.running([exact.Digit(0, mask.astype(np.int64))]) for mask in odd]
+        return [self._questions.spans.running([exact.Digit(0, mask.astype(np.int64))]) for mask in odd]
 
     def _odd_sums(self, length: int | None) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
         """Where a sum is not finite, and what it is there."""
         zero = np.zeros(len(self._asked), dtype=np.int64)
         nan, plus, minus = (
-            exact.to_integers(self._questions.totals.over(odd, length), len(zero))
+            exact.to_integers(self._questions.spans.over(odd, length), len(zero))
             for odd in self._oddities or [[], [], []]
         )
         result = np.where((nan > 0) | ((plus > 0) & (minus > 0)), np.nan, np.where(plus > 0, np.inf, -np.inf))
         return np.asarray((nan > 0) | (plus > 0) | (minus > 0)), result
 
     def _float_sum(self, length: int | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        high, low = exact.to_floats(self._questions.totals.over(self._running, length), len(self._asked))
+        high, low = exact.to_floats(self._questions.spans.over(self._running, length), len(self._asked))
         odd, instead = self._odd_sums(length)
         return np.where(odd, instead, high), np.where(odd, 0.0, low)
 
     def _integer_sum(self, length: int | None) -> NDArray[Any]:
-        return exact.to_integers(self._questions.totals.over(self._running, length), len(self._asked))
+        return exact.to_integers(self._questions.spans.over(self._running, length), len(self._asked))
 
     def _sum(self, ask: Ask) -> pa.Array:
         empty = self._questions.count(ask.length) == 0
@@ -242,7 +201,7 @@ class Windows:
     def _variances(self, length: int | None) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
         """As `Spread.variances`, NaN where a value is not finite, and the number of rows."""
         rows = self._questions.count(length)
-        found, exponent = self._spread.variances(self._questions.begin(length), self._questions.end, length, rows)
+        found, exponent = self._spread.variances(length, rows)
         odd, _ = self._odd_sums(length)
         return np.where(odd, np.nan, found), exponent, rows
 
@@ -253,7 +212,12 @@ class Windows:
         finite = np.where(np.isfinite(values), values, 0.0)
         is_rounded = not pa.types.is_floating(column.type) and bool((np.abs(values) > EXACT_IN_DOUBLE).any())
         exactly = (lambda position: as_integers(column, rows[position])) if is_rounded else None
-        return Spread(self._line, self._asked, self._questions.totals, finite, exactly)
+        return Spread(self._questions.spans, finite, self._varies, exactly)
+
+    def _varies(self, length: int | None) -> NDArray[np.bool_]:
+        """Whether a window holds different values."""
+        spans = self._questions.spans
+        return np.asarray(spans.greatest(self._keys, length) != ~spans.greatest(~self._keys, length))
 
     @property
     def _unit(self) -> float:
