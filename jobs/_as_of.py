@@ -49,7 +49,7 @@ def history(lake: Lake, definitions: Definitions, name: str, kept: list[DataFram
     contract = definitions.tables[name]
     if not isinstance(contract, Versioned):
         raise ContractBroken(f"{name} is read as of an instant, but only silver and gold tables can be")
-    is_snapshot = isinstance(contract, Silver) and graph.source_of(definitions, name).delivery == "snapshot"
+    is_snapshot = isinstance(contract, Silver) and graph.source_of(definitions, name).repeats_snapshots
     found = visible.History(lake.read(name), contract, snapshots=lake.slices(name) if is_snapshot else None)
     if not found.has_versions:
         return found

@@ -102,7 +102,7 @@ def _readable(lake: Lake, contract: Bronze, due: Collection[date]) -> tuple[tupl
 
     A snapshot shows the present only: for an older date the stored slice stands, and if there is none, MissingInput.
     """
-    if contract.source.delivery != "snapshot" or contract.source.delivers == "once":
+    if not contract.source.repeats_snapshots:
         return tuple(due), ()
     plan = drops.snapshots(due, list(lake.marks(contract.name, STEP)))
     if plan.lost:

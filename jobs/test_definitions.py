@@ -100,7 +100,7 @@ def _history(spark: SparkSession, definitions: Definitions, name: str, case: Cas
     assert isinstance(contract, Versioned)
     rows: DataFrame = cases.given(spark, contract, case, file=file)
     if isinstance(contract, Silver):
-        is_snapshot = graph.source_of(definitions, name).delivery == "snapshot"
+        is_snapshot = graph.source_of(definitions, name).repeats_snapshots
         days = {row[0] for row in rows.select("run_date").distinct().collect()} if is_snapshot else None
         return visible.History(rows, contract, snapshots=days)
     return visible.History(rows, contract)

@@ -21,7 +21,7 @@ description: Members, the whole table every day.
 source: {{kind: csv, path: "{{run_date}}.csv", delivery: {delivery}, starts: 2024-01-01, delivers: daily}}
 columns: [member STRING, level STRING]
 """
-SILVER = "description: Members.\ncolumns: [member STRING, level INT]\nkeys: [member]\n"
+SILVER = "description: Members.\ncolumns: [member STRING, level INT]\nkeys: {keys}\n"
 
 
 def at(day: int, hour: int = 0) -> datetime:
@@ -43,7 +43,9 @@ class Stored:
         return {date(2024, 1, day) for day in SNAPSHOTS}
 
 
-def levels(spark: SparkSession, conf: Path, delivery: str, **windows: Any) -> dict[tuple[str, int], Any]:
+def levels(
+    spark: SparkSession, conf: Path, delivery: str, keys: str = "[member]", **windows: Any
+) -> dict[tuple[str, int], Any]:
     """(member, day) -> the answer at the end of that day."""
     from feast import Entity, FeatureView, Field, ValueType
     from feast.aggregation import Aggregation
@@ -51,7 +53,7 @@ def levels(spark: SparkSession, conf: Path, delivery: str, **windows: Any) -> di
 
     from scorelake.feature_store.source import LakeSource
 
-    for layer, text in (("bronze", BRONZE.format(delivery=delivery)), ("silver", SILVER)):
+    for layer, text in (("bronze", BRONZE.format(delivery=delivery)), ("silver", SILVER.format(keys=keys))):
         (conf / "tables" / layer).mkdir(parents=True, exist_ok=True)
         (conf / "tables" / layer / "members.yaml").write_text(text)
     (conf / "tables/silver/members.sql").write_text("SELECT member, level FROM bronze.members")
@@ -84,6 +86,16 @@ def test_a_key_that_is_missing_has_no_features_until_it_is_back(spark: SparkSess
 def test_a_key_that_is_missing_is_in_no_window(spark: SparkSession, tmp_path: Path) -> None:
     found = levels(spark, tmp_path, "snapshot", column="level", function="count", time_window=timedelta(days=9))
     assert found == {(member, day): int(member in SNAPSHOTS[day]) for member in "abc" for day in SNAPSHOTS}
+
+
+@pytest.mark.parametrize("keys", ["[level]", "[]"], ids=["null keys", "no keys"])
+def test_a_row_without_identity_counts_until_the_next_snapshot(
+    spark: SparkSession, tmp_path: Path, keys: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unknown = {day: dict.fromkeys(rows) for day, rows in SNAPSHOTS.items()}
+    monkeypatch.setattr(f"{__name__}.SNAPSHOTS", unknown)
+    found = levels(spark, tmp_path, "snapshot", keys, column="*", function="count", time_window=timedelta(days=9))
+    assert found == {(member, day): int(member in unknown[day]) for member in "abc" for day in unknown}
 
 
 @pytest.mark.parametrize("delivery", ["events", "changes"])

@@ -38,8 +38,8 @@ def contract_of(table: str, conf_dir: str | Path | None = None) -> Versioned:
 
 
 def repeats_snapshots(contract: Versioned, conf_dir: str | Path | None = None) -> bool:
-    """Whether each slice of a table is its source's whole state, so that a key which is not there has gone."""
-    if not isinstance(contract, Silver) or not contract.keys:
+    """Whether each slice of a table is its source's whole state, so that a row which is not there has gone."""
+    if not isinstance(contract, Silver):
         return False
     folder = Path(conf_dir or os.environ.get(VARIABLE, "")) / "tables"
     query = folder / "silver" / f"{contract.name.partition('.')[2]}.sql"
@@ -48,8 +48,7 @@ def repeats_snapshots(contract: Versioned, conf_dir: str | Path | None = None) -
         layer, _, name = table.partition(".")
         path = folder / layer / f"{name}.yaml"
         if layer == "bronze" and path.is_file():
-            source = _bronze(path, path.stat().st_mtime_ns).source
-            return source.delivery == "snapshot" and source.delivers != "once"
+            return _bronze(path, path.stat().st_mtime_ns).source.repeats_snapshots
     return False
 
 

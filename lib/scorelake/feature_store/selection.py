@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from scorelake.features.views import View
 
 
+DELETED = "is_deleted"
+
+
 class Tables(Protocol):
     """Tables of a lake, by name; a Lake is one."""
 
@@ -87,14 +90,16 @@ def table_of(selection: Selection) -> str | None:
 
 
 def _of_lake(selection: Selection, source: Any, tables: Tables, conf_dir: str | None) -> View:
-    from scorelake.feature_store.snapshots import DELETED, with_deletes
+    from scorelake.feature_store.snapshots import UNTIL, with_ends
     from scorelake.features.views import View
 
     contract, rows = source.contract(conf_dir), tables.read(source.table)
     is_snapshot = repeats_snapshots(contract, conf_dir)
     if is_snapshot:
-        rows = with_deletes(rows, contract.keys, tables.slices(source.table), available_at=AVAILABLE_AT)
-    has_deletes = is_snapshot or (isinstance(contract, Silver) and contract.delete_when is not None)
+        rows = with_ends(rows, tables.slices(source.table), available_at=AVAILABLE_AT)
+    has_deletes = not is_snapshot and isinstance(contract, Silver) and contract.delete_when is not None
+    known = {*contract.column_names, AVAILABLE_AT, *([UNTIL] if is_snapshot else [DELETED] if has_deletes else [])}
+    rows = rows.select(*(quoted(name) for name in rows.columns if name in known))  # provenance decides nothing
     renamed = rows.withColumnsRenamed(source.field_mapping) if source.field_mapping else rows
 
     def mapped(column: str) -> str:
@@ -106,9 +111,10 @@ def _of_lake(selection: Selection, source: Any, tables: Tables, conf_dir: str | 
         join_keys=selection.join_keys,
         event_time=mapped(source.timestamp_field_in(contract)),
         available_at=AVAILABLE_AT,
-        row_keys=tuple(map(mapped, contract.keys)),
+        row_keys=() if is_snapshot else tuple(map(mapped, contract.keys)),
         order=tuple(map(mapped, contract.total_order)),
         deleted=DELETED if has_deletes else None,
+        until=UNTIL if is_snapshot else None,
         ttl=selection.view.ttl or None,
         second_clock=source.available_at,
         prefix=selection.prefix,

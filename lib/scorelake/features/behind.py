@@ -42,6 +42,9 @@ def _known(view: View, is_mine: Column, t: datetime) -> DataFrame:
     rows = view.rows
     if view.is_clocked:
         rows = rows.where(F.col(quoted(str(view.available_at))) <= F.lit(t))
+    if view.until:
+        ends = F.col(quoted(view.until))
+        rows = rows.where(ends.isNull() | (ends > F.lit(t)) if view.second_clock else ends.isNull())
     if not view.row_keys:
         return rows
     identity = [F.col(quoted(key)) for key in view.row_keys]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from scorelake.features.files import Table
 
-SINCE, DELETED = "#since", "#deleted"
+SINCE, UNTIL, DELETED = "#since", "#until", "#deleted"
 """Names of the engine's own columns among a source's; those of the table itself are numbered."""
 ROWS_AT_ONCE = 65_536
 
@@ -133,13 +133,16 @@ class SourceRows:
         self.columns = part.columns
         since = ordering.integers(self.columns[SINCE]) if SINCE in self.columns else versions.without_clock(len(code))
         at = ordering.integers(part.at)
-        ties = [ordering.comparison(self.columns[name]) for name in plan.tie_break]
-        until, stays = None, np.ones(len(code), dtype=bool)
-        if plan.identity is not None:
+        deciding = [self.columns[name] for name in plan.tie_break]
+        ties = [*map(ordering.comparison, deciding), *ordering.signs(deciding)]
+        until = None
+        if UNTIL in self.columns:
+            until = versions.declared_until(self.columns[UNTIL])
+        elif plan.identity is not None:
             until = self._until(plan.identity, code, since, [ordering.comparison(part.at), *ties])
-            if not plan.is_clocked:
-                stays, until = versions.latest_only(until, len(code)), None
-        stays &= _all_valid(part.at)
+        stays = _all_valid(part.at)
+        if not plan.is_clocked:
+            stays &= versions.latest_only(until, len(code))
         if DELETED in self.columns:
             stays &= ~np.asarray(pc.fill_null(self.columns[DELETED], False).to_numpy(zero_copy_only=False), dtype=bool)
         rows = np.arange(len(code)) if stays.all() else np.flatnonzero(stays)

@@ -7,7 +7,7 @@ against each other: by the tests on random worlds, by `verify_pit` on samples of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
@@ -31,25 +31,29 @@ class Rules:
     row_keys: Sequence[str] = ()
     order: Sequence[str] = ()
     deleted: str | None = None
+    until: str | None = None
     ttl: timedelta | None = None
     lookups: Mapping[str, str] = field(default_factory=dict)
     windows: Sequence[tuple[str, str, str, timedelta | None]] = ()
+    maps: Sequence[str] = ()
     second_clock: bool = True
 
     @classmethod
     def of(cls, view: View) -> Rules:
-        """The rules of a view, its output names included; without a declared order, its table's columns in order."""
+        """The rules of a view, its output names included; after the declared order come its table's other columns."""
         return cls(
             join_keys=view.join_keys,
             event_time=view.event_time,
             available_at=view.available_at,
             row_keys=view.row_keys,
-            order=view.order or tuple(view.rows.columns),
+            order=[name for name in dict.fromkeys((*view.order, *view.rows.columns)) if name != view.deleted],
             deleted=view.deleted,
+            until=view.until,
             ttl=view.ttl,
             lookups={view.prefix + name: column for name, column in view.lookups.items()},
             windows=[(view.prefix + w.name, w.function, w.column, w.length) for w in view.windows],
             second_clock=view.second_clock,
+            maps=[name for name, kind in view.rows.dtypes if kind.startswith("map<")],
         )
 
 
@@ -101,6 +105,8 @@ def _visible(rules: Rules, rows: Iterable[Row], t: datetime) -> list[Row]:
                 continue
             if rules.second_clock and row[rules.available_at] > t:
                 continue
+        if rules.until and row[rules.until] is not None and (not rules.second_clock or row[rules.until] <= t):
+            continue
         identity = tuple(_comparable(row[key]) for key in rules.row_keys)
         if not rules.row_keys or any(row[key] is None for key in rules.row_keys):
             own.append(row)
@@ -112,12 +118,20 @@ def _visible(rules: Rules, rows: Iterable[Row], t: datetime) -> list[Row]:
 
 def _version_order(rules: Rules, row: Row) -> tuple[Any, ...]:
     available = _comparable(row[rules.available_at]) if rules.available_at else ()
-    return (available, _comparable(row[rules.event_time]), *(_comparable(row[name]) for name in rules.order))
+    is_delete = bool(rules.deleted and row[rules.deleted])
+    return (available, _comparable(row[rules.event_time]), *_ties(rules, row), is_delete)
 
 
 def _time_order(rules: Rules, row: Row) -> tuple[Any, ...]:
     available = _comparable(row[rules.available_at]) if rules.available_at else ()
-    return (_comparable(row[rules.event_time]), available, *(_comparable(row[name]) for name in rules.order))
+    return (_comparable(row[rules.event_time]), available, *_ties(rules, row))
+
+
+def _ties(rules: Rules, row: Row) -> Iterator[Any]:
+    """Maps compare by their sorted entries."""
+    for name in rules.order:
+        value = row[name]
+        yield _comparable(sorted(value.items()) if name in rules.maps and value is not None else value)
 
 
 def _matches(rules: Rules, spine_row: Row, row: Row) -> bool:

@@ -160,7 +160,10 @@ def _sorted_positions(distinct: pa.Array) -> NDArray[np.int64]:
 
 
 def sort_key(value: Any) -> Any:
-    """A Python value as something that compares as Spark compares it: null least, NaN greatest, field by field."""
+    """A Python value as something that compares as Spark compares it: null least, NaN greatest, field by field.
+
+    Maps, which Spark does not compare, by their sorted entries.
+    """
     if value is None:
         return (0,)
     if isinstance(value, float):
@@ -168,7 +171,9 @@ def sort_key(value: Any) -> Any:
     if isinstance(value, dict):
         return (1, tuple(sort_key(item) for item in value.values()))
     if isinstance(value, list | tuple):
-        return (1, tuple(sort_key(item) for item in value))
+        parts = [sort_key(item) for item in value]
+        is_map = bool(value) and isinstance(value[0], tuple)  # Arrow gives its entries as tuples, a struct as a dict
+        return (1, tuple(sorted(parts) if is_map else parts))
     if isinstance(value, str):
         return (1, value.encode())
     return (1, value)
@@ -184,6 +189,15 @@ def comparison(column: pa.Array) -> Compare:
         return (np.where(few.valid, few.keys, 0), few.valid.astype(np.int64))
 
     return keys
+
+
+def signs(columns: Sequence[pa.Array]) -> list[Compare]:
+    """What tells 0.0 from -0.0, which are equal, so that rows with one or the other never take turns."""
+
+    def sign(column: pa.Array) -> Compare:
+        return lambda rows: (np.signbit(floats(pc.fill_null(column.take(pa.array(rows)), 0.0))).astype(np.int64),)
+
+    return [sign(column) for column in columns if type_is.is_floating(column.type)]
 
 
 def numbers(values: NDArray[np.int64]) -> Compare:

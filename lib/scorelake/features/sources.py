@@ -25,7 +25,7 @@ from pyspark.sql.types import (
 
 from scorelake.errors import UsageError
 from scorelake.features import answers, files, wire
-from scorelake.features.bucket import DELETED, SINCE, SourcePlan, ViewPlan
+from scorelake.features.bucket import DELETED, SINCE, UNTIL, SourcePlan, ViewPlan
 from scorelake.features.clock import micros_column, quoted, reach
 from scorelake.features.views import ROWS, View
 from scorelake.features.windows import Ask
@@ -58,10 +58,14 @@ class Source:
     def _tie_break(self) -> tuple[str, ...]:
         if not (self._reads_order or self._view.row_keys):
             return ()
-        names = dict.fromkeys(name for view in self.views for name in view.tie_break())
-        known = {self._view.event_time, self._view.available_at, *(() if self._may_move else self.keys)}
-        schema = self._view.rows.schema
-        return tuple(n for n in names if n not in known and not isinstance(schema[n].dataType, MapType))
+        names = self._view.tie_break()
+        known = {
+            self._view.event_time,
+            self._view.available_at,
+            self._view.until,
+            *(() if self._may_move else self.keys),
+        }
+        return tuple(name for name in names if name not in known)
 
     @property
     def _columns(self) -> tuple[str, ...]:
@@ -87,7 +91,7 @@ class Source:
         """The files that workers may read instead of `frame`; None where there are none."""
         view = self._view
         rows = view.rows
-        clocks = [name for name in (view.event_time, view.available_at) if name is not None]
+        clocks = [name for name in (view.event_time, view.available_at, view.until) if name is not None]
         are_instants = all(isinstance(rows.schema[name].dataType, TimestampType) for name in clocks)
         if not view.is_scan or self._may_move or not self.keys or not are_instants:
             return None
@@ -113,6 +117,8 @@ class Source:
         columns = {wire.key_column(i): name for i, name in enumerate(self.keys)} | {wire.AT: view.event_time}
         if view.available_at is not None:
             columns[SINCE] = view.available_at
+        if view.until is not None:
+            columns[UNTIL] = view.until
         if view.deleted is not None:
             columns[DELETED] = view.deleted
         return columns | {wired: name for name, wired in self._wired.items()}
@@ -128,6 +134,8 @@ class Source:
         columns[wire.AT] = micros_column(rows, view.event_time, f"view {view.name}")
         if view.available_at is not None:
             columns[SINCE] = micros_column(rows, view.available_at, f"view {view.name}")
+        if view.until is not None:
+            columns[UNTIL] = micros_column(rows, view.until, f"view {view.name}")
         if self._may_move and view.deleted is None:
             columns[DELETED] = F.lit(False)
         visible = rows.where(_all_of(self._bounds(between)))
@@ -246,7 +254,8 @@ def of(views: Sequence[View], keys: tuple[str, ...], spine: DataFrame, timestamp
 def _is_same_source(one: View, other: View) -> bool:
     def seen(view: View) -> tuple[object, ...]:
         keys = tuple(sorted(view.join_keys.items()))
-        return keys, view.event_time, view.available_at, view.is_clocked, view.row_keys, view.order, view.deleted
+        clocks = view.event_time, view.available_at, view.until, view.is_clocked
+        return keys, clocks, view.row_keys, view.order, view.deleted
 
     return seen(one) == seen(other) and (one.rows is other.rows or one.rows.sameSemantics(other.rows))
 

@@ -15,6 +15,7 @@ from scorelake.features import ordering
 from scorelake.features.timeline import ALWAYS, FOREVER
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from numpy.typing import NDArray
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -43,6 +44,12 @@ def in_force_until(
     until = np.full(len(identity), FOREVER, dtype=np.int64)
     until[order[:-1][same]] = since[order[1:][same]]
     return until
+
+
+def declared_until(column: pa.Array) -> NDArray[np.int64] | None:
+    """What the table itself says of when each row is replaced; null: never."""
+    valid = ordering.validity(column)
+    return ordering.integers(column) if valid is None else np.where(valid, ordering.integers(column), FOREVER)
 
 
 def latest_only(until: NDArray[np.int64] | None, count: int) -> NDArray[np.bool_]:

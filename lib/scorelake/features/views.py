@@ -54,8 +54,12 @@ class View:
     available_at  when it could first be known; null in a row: never seen. None: the table has no such column,
                   the second clock is off, versions of a row are told apart by `event_time` and `order` alone
     row_keys      identity of a row across its versions; () means that every row is its own event
-    order         what decides between rows of equal clocks, greatest wins, null least; () means all columns of `rows`
-    deleted       boolean column: such a version makes its row invisible from its available_at on
+    order         what decides first between rows of equal clocks, greatest wins, null least; after it come the other
+                  columns of `rows` in order, so that only equal rows are interchangeable
+    deleted       boolean column: such a version makes its row invisible from its available_at on; of two versions that
+                  are otherwise equal it counts
+    until         timestamp column, for rows without row_keys: the row counts before it only; null: for ever. With the
+                  second clock off, rows that end do not count at all
     ttl           lookups only: a row older than this at t gives nulls; None or zero: no limit
     second_clock  False: rows count from their event time on, `available_at` only tells the latest version
     prefix        is put before every feature name in the output
@@ -71,6 +75,7 @@ class View:
     row_keys: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
     deleted: str | None = None
+    until: str | None = None
     ttl: timedelta | None = None
     lookups: Mapping[str, str] = field(default_factory=dict)
     windows: tuple[Window, ...] = ()
@@ -87,6 +92,8 @@ class View:
             raise UsageError(f"view {self.name}: a ttl belongs to lookups; a window has its length")
         if self.deleted and not self.row_keys:
             raise UsageError(f"view {self.name}: deletes need row_keys, to say which row is deleted")
+        if self.until and self.row_keys:
+            raise UsageError(f"view {self.name}: rows with row_keys end with their next version; leave `until` out")
         self._require_columns()
 
     def _require_columns(self) -> None:
@@ -113,12 +120,11 @@ class View:
 
     def columns(self) -> tuple[str, ...]:
         """Every source column that the view names, each once."""
-        clocks = (self.event_time, self.available_at, self.deleted)
+        clocks = (self.event_time, self.available_at, self.deleted, self.until)
         named = (*self.join_keys.values(), *filter(None, clocks), *self.row_keys, *self.order, *self.values())
         return tuple(dict.fromkeys(named))
 
     def tie_break(self) -> tuple[str, ...]:
-        """Columns that decide between rows of equal clocks, most important first."""
-        if not self.order:
-            return tuple(self.rows.columns)
-        return tuple(dict.fromkeys((*self.order, *self.values())))
+        """Columns that decide between rows of equal clocks, most important first; whether one deletes comes last."""
+        others = (name for name in self.rows.columns if name != self.deleted)
+        return tuple(dict.fromkeys((*self.order, *others, *filter(None, [self.deleted]))))

@@ -36,6 +36,11 @@ class Source(Definition):
         default=None, description="Zone of timestamps that carry none, e.g. America/New_York; without it, UTC."
     )
 
+    @property
+    def repeats_snapshots(self) -> bool:
+        """Whether each drop is the whole state, in place of the one before."""
+        return self.delivery == "snapshot" and self.delivers != "once"
+
 
 class FileSource(Source):
     """Files below the landing root. `{run_date}` in the path is the drop's date (`{run_date:%Y%m%d}` writes it
