@@ -160,6 +160,31 @@ def test_a_float_is_no_join_key(copy: Path) -> None:
     assert any("join key site of silver.water_readings is double" in line for line in messages(copy))
 
 
+GAUGES = """
+from feast import Entity, FeatureService, FeatureView, ValueType
+from scorelake.feature_store.source import LakeSource
+
+gauge = Entity(name="gauge", join_keys=["gauge"], value_type=ValueType.STRING)
+source = LakeSource(
+    name="gauges", table="silver.water_meters", field_mapping={"meter": "gauge", "capacity": "Size", "kind": "sort"}
+)
+gauges = FeatureView(name="gauges", entities=[gauge], source=source)
+service = FeatureService(name="gauges", features=[gauges[["Size", "sort"]]])
+"""
+
+
+def test_a_join_key_may_be_a_renamed_column(copy: Path) -> None:
+    (copy / "feature_repo/gauges.py").write_text(GAUGES)
+    repo = load(copy / "feature_repo", copy / "conf")
+    assert repo.request("gauges").join_keys == ("gauge",)
+    assert repo.definition_hash("gauges")
+
+
+def test_features_whose_names_differ_in_case_alone_are_found(copy: Path) -> None:
+    (copy / "feature_repo/gauges.py").write_text(GAUGES.replace('"sort"', '"size"'))
+    assert sum("two features are called" in line for line in messages(copy)) == 2
+
+
 def test_a_declared_type_must_be_the_columns(copy: Path) -> None:
     spoil(
         copy,

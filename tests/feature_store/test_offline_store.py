@@ -176,6 +176,30 @@ def test_a_service_is_asked_for_as_feast_does_with_a_pandas_frame(store: Feature
     assert str(found["event_timestamp"].dtype.tz) == "UTC"  # type: ignore[union-attr]
 
 
+NEW_YORK = "America/New_York"
+SIXTH = pd.Timestamp("2024-03-07", tz="UTC")
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        pd.Series([SIXTH] * 2).dt.tz_convert(NEW_YORK),
+        pd.Series([SIXTH.tz_convert(NEW_YORK), None], dtype=object),
+        pd.Series([SIXTH.to_pydatetime().replace(tzinfo=None)] * 2, dtype=object),
+        *(pd.Series([SIXTH.tz_localize(None)] * 2).astype(f"datetime64[{unit}]") for unit in ("s", "ms", "us", "ns")),
+        pd.Series(["2024-03-07 00:00:00"] * 2),
+    ],
+    ids=["zoned", "zoned objects", "objects", "s", "ms", "us", "ns", "text"],
+)
+def test_a_pandas_frame_may_hold_instants_of_any_kind_and_keys_as_categories(
+    store: FeatureStore, stamps: pd.Series[Any]
+) -> None:
+    entities = pd.DataFrame({"site": pd.Categorical(["a", "a"]), "meter": ["b|c"] * 2, "event_timestamp": stamps})
+    found = store.get_historical_features(entities, ["meter_use:litres_7d"]).to_arrow()
+    expected = [35 if known else None for known in stamps.notna()]
+    assert sorted(found["litres_7d"].to_pylist(), key=str) == sorted(expected, key=str)
+
+
 def test_sql_full_names_request_data_and_another_name_of_the_timestamp(
     spark: SparkSession, store: FeatureStore
 ) -> None:

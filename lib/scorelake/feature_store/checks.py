@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from scorelake.errors import Finding
 from scorelake.feature_store import histories
 from scorelake.feature_store.code import reads
+from scorelake.feature_store.contracts import repeats_snapshots
 
 if TYPE_CHECKING:
     from feast import Entity, FeatureService, FeatureView, OnDemandFeatureView
@@ -55,7 +56,8 @@ def warnings(contents: RepoContents, places: Places, conf_dir: Path) -> Iterator
         if not source.available_at:
             message = f"the second clock is off: corrections of {source.table} leak into the past"
             yield places.finding("LakeSource", source.name, f"source {source.name}: {message}")
-        if not source.contract(conf_dir).keys:
+        contract = source.contract(conf_dir)
+        if not contract.keys and not repeats_snapshots(contract, conf_dir):
             message = f"{source.table} has no keys: a row that is delivered again counts twice"
             yield places.finding("LakeSource", source.name, f"source {source.name}: {message}")
     for view in contents.feature_views:
@@ -94,8 +96,9 @@ def _lake_view_problems(view: FeatureView, source: LakeSource, keys: list[Entity
     if view.ttl and source.aggregations:
         yield f"ttl {view.ttl} on a view of windows; a window has its time_window, leave the ttl out"
     types = types_of(source.contract(conf_dir))
+    renamed = {source.field_mapping.get(name, name): kind for name, kind in types.items()}
     for entity in keys:
-        yield from _key_problems(entity, source, types)
+        yield from _key_problems(entity, source, renamed)
     outputs = source.outputs(conf_dir)
     for feature in view.features:
         if feature.name not in outputs:
@@ -103,7 +106,7 @@ def _lake_view_problems(view: FeatureView, source: LakeSource, keys: list[Entity
             yield f"feature {feature.name}: {source.table} has no such {kind}; there are {', '.join(outputs)}"
         elif not _same_type(feature.dtype.to_value_type(), outputs[feature.name]):
             yield f"feature {feature.name} is declared {feature.dtype}, but is {outputs[feature.name]}"
-        if feature.name in RESERVED:
+        if feature.name.lower() in RESERVED:
             yield f"feature {feature.name}: the name is taken by a column of every features table"
 
 
@@ -153,7 +156,8 @@ def _on_demand_problems(view: OnDemandFeatureView) -> Iterator[str]:
 
 def _service_problems(service: FeatureService) -> Iterator[str]:
     names = [feature.name for projection in service.feature_view_projections for feature in projection.features]
-    for name in sorted({name for name in names if names.count(name) > 1}):
+    lower = [name.lower() for name in names]  # no table holds names that differ in case alone
+    for name in sorted({name for name in names if lower.count(name.lower()) > 1}):
         yield f"two features are called {name}; rename one (field_mapping, or the aggregation's name)"
 
 

@@ -12,13 +12,15 @@ from scorelake.tables import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
 
 def of_frame(spark: SparkSession, entity_df: Any, request: Request) -> DataFrame:
     """`entity_df` as a Spark frame whose event timestamp is a TIMESTAMP in UTC.
 
-    A pandas frame may hold integer keys as floats (because of nulls) and timestamps without a zone (taken as UTC).
+    A pandas frame may hold integer keys as floats (because of nulls), categories, and timestamps without a zone (taken
+    as UTC).
     """
     from pyspark.sql import functions as F
 
@@ -53,11 +55,17 @@ def _of_pandas(spark: SparkSession, entity_df: pd.DataFrame, request: Request) -
         if key in frame and frame[key].dtype.kind == "f":
             frame[key] = frame[key].astype("Int64")  # raises for a fraction: no key is one
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    micros = [
-        pa.field(column.name, pa.timestamp("us", column.type.tz)) if pa.types.is_timestamp(column.type) else column
-        for column in table.schema
-    ]
-    return spark.createDataFrame(table.cast(pa.schema(micros), safe=False))
+    fields = [pa.field(column.name, _spark_has(column.type)) for column in table.schema]
+    return spark.createDataFrame(table.cast(pa.schema(fields), safe=False))
+
+
+def _spark_has(kind: pa.DataType) -> pa.DataType:
+    """The type that Spark knows for values of an Arrow type of pandas."""
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(kind):
+        return _spark_has(kind.value_type)
+    return pa.timestamp("us", kind.tz) if pa.types.is_timestamp(kind) else kind
 
 
 def of_period(

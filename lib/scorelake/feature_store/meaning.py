@@ -57,6 +57,7 @@ def source_meaning(selection: Selection, conf_dir: str | None) -> dict[str, Any]
     used = {windows[name]["column"] if name in windows else columns.get(name, name) for name in selection.features}
     order = _deciding(contract.total_order, used)
     types = types_of(contract)
+    join_keys = [columns.get(key, key) for key in selection.join_keys.values()]
     return {
         "table": source.table,
         "event_time": source.timestamp_field_in(contract),
@@ -64,8 +65,8 @@ def source_meaning(selection: Selection, conf_dir: str | None) -> dict[str, Any]
         "keys": sorted(contract.keys),
         "order": order,
         "deletes": getattr(contract, "delete_when", None) is not None,
-        **({"snapshots": True} if repeats_snapshots(contract, conf_dir) else {}),
-        "types": {name: types[name] for name in sorted({*order, *contract.keys, *selection.join_keys.values()})},
+        **({"snapshots": "each row until the next"} if repeats_snapshots(contract, conf_dir) else {}),
+        "types": {name: types[name] for name in sorted({*order, *contract.keys, *join_keys})},
         "features": {name: windows.get(name, columns.get(name, name)) for name in sorted(selection.features)},
     }
 

@@ -121,7 +121,8 @@ def _step(wanted: OnDemand, columns: Sequence[str]) -> Step:
     mode = "singleton" if view.singleton else str(getattr(view.mode, "value", view.mode))
     if mode not in ("pandas", "python", "singleton") or view.aggregations or transformation is None:
         raise ConfigError(f"on-demand view {view.name}: only row-wise functions in mode pandas or python are run")
-    names = {name: name for name in columns if "__" not in name}
+    requested = view.get_request_data_schema()
+    names = {name: name for name in columns if "__" not in name or name in requested}
     for projection in view.source_feature_view_projections.values():
         for feature in projection.features:
             column = f"{alias_of(projection)}__{feature.name}"

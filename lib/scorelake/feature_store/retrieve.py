@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,7 +70,7 @@ def features(
     from scorelake.features.asof import as_of
     from scorelake.features.history import as_of_intervals
 
-    names = _output_names(spine.columns, request, full_feature_names=full_feature_names)
+    names = _output_names(spine, request, full_feature_names=full_feature_names)
     _require_columns(spine.columns, (*request.join_keys, timestamp))
     views = engine_views(request.selections, tables, conf_dir=conf_dir)
     kept = [stored(selection) for selection in request.selections]
@@ -86,11 +87,13 @@ def features(
     return complete.select(*map(quoted, spine.columns), *(F.col(quoted(old)).alias(new) for old, new in names.items()))
 
 
-def _output_names(spine: Sequence[str], request: Request, *, full_feature_names: bool) -> dict[str, str]:
-    """From the internal name `<alias>__<feature>` to the one in the answer."""
+def _output_names(spine: DataFrame, request: Request, *, full_feature_names: bool) -> dict[str, str]:
+    """From the internal name `<alias>__<feature>` to the one in the answer; the session tells which names are equal."""
+    is_exact = spine.sparkSession.conf.get("spark.sql.caseSensitive") == "true"
+    fold = str if is_exact else str.lower
     names = {f"{alias}__{name}": f"{alias}__{name}" if full_feature_names else name for alias, name in request.asked}
-    used = list(names.values())
-    twice = sorted({name for name in used if used.count(name) > 1 or name in spine})
+    used = Counter(map(fold, (*spine.columns, *names.values())))
+    twice = sorted({name for name in names.values() if used[fold(name)] > 1})
     if twice:
         raise UsageError(
             f"two columns of the answer would be called {', '.join(twice)}; ask for full feature names, or rename "
