@@ -35,6 +35,7 @@ ROWS = [
 
 def views(spark: SparkSession) -> tuple[View, View]:
     rows = spark.createDataFrame(ROWS, "who string, id int, at timestamp, known timestamp, v double, gone boolean")
+    rows = rows.withColumn("more", F.expr("map('id', id)"))  # maps have no order of their own
     ten, ever = Window("ten", "count", length=10 * DAY), Window("ever", "count")
     of_windows = View(
         "w", rows, {"person": "who"}, "at", "known", row_keys=("id",), deleted="gone", windows=(ten, ever)
