@@ -1,4 +1,4 @@
-"""A Spark MLlib model through every job: trained, judged, promoted, scored beside an XGBoost shadow, explained."""
+"""A Spark MLlib model through every job: trained, judged, promoted, scored beside an XGBoost shadow, evaluated."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
-from jobs import _registry, promote_model, score_batch, train_model
+from jobs import _registry, evaluate_scores, promote_model, score_batch, train_model
 from scorelake import runs
 from scorelake.dates import RunDates
 from scorelake.definitions import load_definitions
@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 MODEL, SERVICE = "clustered", "clustered_v1"
 ONLY = frozenset([MODEL])
 DAY = date(2024, 11, 1)
+MATURED = DAY + timedelta(days=63)
 ROWS = 300
-SCHEMAS = ("training", "features", "scores", "ops", "quarantine", "monitoring")
+SCHEMAS = ("gold", "training", "features", "scores", "ops", "quarantine", "monitoring")
 LOGISTIC = {"name": "pyspark.ml.classification.LogisticRegression", "params": {"maxIter": 4}}
 BOOSTED = {"name": "xgboost", "rounds": 10}
 
@@ -55,6 +56,9 @@ def settings_in(folder: Path, algorithm: dict[str, object]) -> Settings:
         },
         "scoring": {"cut": 0.5, "buckets": 5, "shadows": ["shadow"]},
         "metrics": {"bootstrap": 100},
+        "explain": False,
+        "prove_rows": 0,  # the rows come from nowhere
+        "subgroups": {"by": ["segment"], "min_rows": 20, "too_few": "tell"},
     }
     (conf / "models" / f"{MODEL}.yaml").write_text(yaml.safe_dump(spec))
     return load_settings(conf, "local", [f"local.home={folder / 'home'}"], folder / "feature_repo")
@@ -97,12 +101,17 @@ def settings(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> I
         "country string, customer_code string, event_timestamp timestamp, amount_sum_30d double, sale_recency double, "
         "segment string, label int, split string",
     ).selectExpr("*", f"date'{DAY}' AS run_date", "'made up' AS run_id")
+    labels = frame.selectExpr(
+        "country", "customer_code", "event_timestamp", "label", f"date'{MATURED}' AS run_date", "run_id"
+    )
     for table, step, made, hashed in (
         (f"training.{MODEL}", "build_training_set", frame, "any"),
         (node.table, node.step, frame.drop("label", "split"), node.definition_hash),
+        ("gold.churn_60d", "build_gold", labels, "any"),
     ):
         lake.create(table, columns_of(made), partitioned_by=["run_date"])
-        lake.replace_slices(made, table, Mark("made up", step, (DAY,), hashed, {}))
+        day = MATURED if made is labels else DAY
+        lake.replace_slices(made, table, Mark("made up", step, (day,), hashed, {}))
     yield found
     for schema in SCHEMAS:
         spark.sql(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
@@ -134,6 +143,18 @@ def test_an_mllib_model_is_a_model_like_any_other(spark: SparkSession, settings:
     labels = lake.read_slices(f"training.{MODEL}", [DAY]).where("split = 'test'").select("customer_code", "label")
     right = scores.where("role = 'champion'").join(labels, "customer_code").where("decision = label").count()
     assert right / labels.count() > 0.7
+    judged = evaluate_scores.run(spark, mllib, RunDates.single(MATURED), ONLY)
+    assert judged.exit_code == 0, list(judged.lines())
+    told = lake.read("monitoring.performance").where("segment = 'all' AND metric = 'auc'").collect()
+    auc = {(row["role"], row["kind"]): row for row in told}
+    for role in ("served", "champion", "shadow"):
+        assert (auc[role, "metric"]["rows"], auc[role, "metric"]["value"] > 0.7) == (ROWS, True)
+    assert auc["champion", "metric"]["value"] == auc["served", "metric"]["value"]
+    assert auc["champion", "metric"]["reference"] == pytest.approx(
+        registry.client.get_run(registry.client.get_model_version(MODEL, "1").run_id).data.metrics["test.auc"]
+    )
+    assert abs(auc["shadow", "gain"]["value"]) < 0.2
+
     ways = lake.read("ops.score_runs").where(f"model_name = '{MODEL}'").select("role", "way").collect()
     assert {row["role"]: row["way"] for row in ways}["champion"] == "transform"
 
