@@ -71,6 +71,23 @@ def test_a_check_that_breaks_is_one_line_and_the_others_go_on(machine: Machine) 
 # -------------------------------------------------------------------------------------- installation
 
 
+def test_a_connect_server_is_shown_without_its_token(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SPARK_REMOTE", raising=False)
+    assert installation.connect(machine) == Seen(True, "possible; SPARK_REMOTE names no server")
+    monkeypatch.setenv("SPARK_REMOTE", "sc://cluster:15002/;token=s3cret")
+    assert installation.connect(machine) == Seen(True, "sessions start at sc://cluster:15002/")
+
+
+def test_connect_without_its_packages_is_wrong_where_a_server_is_named(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(installation, "CONNECT", ("grpcio", "no-such-package"))
+    monkeypatch.delenv("SPARK_REMOTE", raising=False)
+    assert installation.connect(machine) == Seen(True, "not possible, there is no no-such-package")
+    monkeypatch.setenv("SPARK_REMOTE", "sc://cluster")
+    assert not installation.connect(machine).ok
+
+
 def test_packages_other_than_locked_are_named_with_what_is_installed(machine: Machine) -> None:
     (machine.checkout / "requirements.lock").write_text(
         "# made by a tool\n"

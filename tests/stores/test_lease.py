@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import subprocess
 import threading
@@ -47,7 +48,7 @@ def hold(lake: Lake, host: str, process: psutil.Process, silent: timedelta = tim
     with lease.taken(lake, "night"):
         pass
     then = runs.wall_clock() - silent
-    values = {"run_id": "theirs", "host": host, "pid": process.pid, "started": process.create_time()}
+    values = {"run_id": "theirs", "host": host, "pid": process.pid, "started": lease._started(process.pid)}
     columns = {name: F.lit(value) for name, value in {**values, "taken_at": then, "seen_at": then}.items()}
     lake.update(lease.LOCKS, columns, "name = 'night'")
 
@@ -74,6 +75,31 @@ def test_a_living_holder_keeps_it(lake: Lake, process: psutil.Process) -> None:
     holder = lease.holder(lake, "night")
     assert holder is not None
     assert holder.run_id == "theirs"
+
+
+@pytest.mark.parametrize("moved", [timedelta(hours=-3), timedelta(seconds=1), timedelta(days=1)])
+def test_a_living_holder_keeps_it_when_the_clock_is_set(
+    lake: Lake, process: psutil.Process, moved: timedelta, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel then tells another time at which the machine started."""
+    hold(lake, socket.gethostname(), process)
+    system = tmp_path / "proc"
+    system.mkdir()
+    for pid in (process.pid, os.getpid()):
+        (system / str(pid)).symlink_to(f"/proc/{pid}")
+    told = Path("/proc/stat").read_text()
+    before = int(psutil.boot_time())
+    (system / "stat").write_text(told.replace(f"btime {before}", f"btime {before + int(moved.total_seconds())}"))
+    monkeypatch.setattr(psutil, "PROCFS_PATH", str(system))
+    assert psutil.boot_time() != before
+    with pytest.raises(Busy, match="run theirs on"), lease.taken(lake, "night"):
+        pass
+
+
+def test_a_sign_of_life_from_the_future_tells_of_a_wrong_clock(lake: Lake, process: psutil.Process) -> None:
+    hold(lake, "elsewhere", process, silent=-timedelta(hours=1))
+    with pytest.raises(Busy, match="one of the two is wrong"), lease.taken(lake, "night"):
+        pass
 
 
 def test_it_is_taken_from_a_process_that_is_gone(

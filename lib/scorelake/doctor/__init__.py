@@ -18,6 +18,7 @@ QUICK: tuple[Check, ...] = (
     Check("packages", installation.packages, _SET_UP_AGAIN),
     Check("java", installation.java, "install Java 17 or 21, or unset JAVA_HOME: spark-submit.sh brings its own"),
     Check("jars", installation.jars, f"delete them there and {_SET_UP_AGAIN}"),
+    Check("connect", installation.connect, "install pyspark[connect], or unset SPARK_REMOTE"),
     Check("zone", installation.zone, "start it as ./spark-submit.sh doctor, or with TZ=UTC"),
     Check("write rights", places.write_rights, "give this user write rights there, or set local.home"),
     Check("disk", places.disk, f"free {places.DISK_WANTED_GB} GB there, or set local.home to a larger disk"),

@@ -17,6 +17,8 @@ from scorelake.doctor.check import Machine, Seen
 
 PYTHONS = ((3, 11), (3, 12))
 JAVAS = (17, 21)
+CONNECT = ("grpcio", "grpcio-status", "googleapis-common-protos", "pandas", "pyarrow")
+"""Packages that Spark's Connect client imports."""
 
 
 def python(machine: Machine) -> Seen:
@@ -56,6 +58,19 @@ def jars(machine: Machine) -> Seen:
     folder = Path(spec.origin).parent / "jars"
     wrong = [name for name, checksum in wanted.items() if _sha256(folder / name) != checksum]
     return Seen(not wrong, f"missing or damaged in {folder}: {', '.join(wrong)}" if wrong else f"{len(wanted)} intact")
+
+
+def connect(_: Machine) -> Seen:
+    """What a session on Spark Connect needs besides; where SPARK_REMOTE names a server, `spark` will ask it."""
+    missing = [name for name in CONNECT if not _is_there(name)]
+    if missing:
+        return Seen("SPARK_REMOTE" not in os.environ, f"not possible, there is no {', '.join(missing)}")
+    remote = os.environ.get("SPARK_REMOTE", "").partition(";")[0]  # a token may follow
+    return Seen(True, f"sessions start at {remote}" if remote else "possible; SPARK_REMOTE names no server")
+
+
+def _is_there(package: str) -> bool:
+    return any(True for _ in metadata.distributions(name=package))
 
 
 def zone(_: Machine) -> Seen:

@@ -28,13 +28,15 @@ COLUMNS = (
     Column(name="run_id", type="string", comment="who holds it; empty when nobody does"),
     Column(name="host", type="string"),
     Column(name="pid", type="int"),
-    Column(name="started", type="double", comment="when that process started, seconds since 1970"),
+    Column(name="started", type="double", comment="when that process started, seconds since its machine did"),
     Column(name="taken_at", type="timestamp"),
     Column(name="seen_at", type="timestamp", comment="last sign of life"),
 )
 BEAT = timedelta(minutes=2)
 DEAD_AFTER = timedelta(minutes=10)
 """Without a sign of life for so long a holder on another machine counts as dead."""
+_SAME_START = 2.0
+"""Seconds; the machine's own start is known to the second, give or take one."""
 
 
 @dataclass(frozen=True)
@@ -124,16 +126,19 @@ def _update(lake: Lake, name: str, values: dict[str, object], condition: str) ->
 def _busy(name: str, other: Holder | None) -> Busy:
     if other is None:
         return Busy(f"another {name} was faster; try again later")
+    ahead = other.seen_at - runs.wall_clock()
+    clocks = f"; its last sign of life is {ahead} ahead of this clock: one of the two is wrong" if ahead > BEAT else ""
     return Busy(
         f"another {name} is running: run {other.run_id} on {other.host}, process {other.pid}, "
-        f"since {other.taken_at} UTC; wait for it to end, or end it"
+        f"since {other.taken_at} UTC; wait for it to end, or end it{clocks}"
     )
 
 
 def _started(pid: int) -> float:
+    """Not by the clock, which may be set while a night runs: the living would seem to be other processes."""
     import psutil
 
-    return float(psutil.Process(pid).create_time())
+    return float(psutil.Process(pid).create_time() - psutil.boot_time())
 
 
 def _runs(pid: int, started: float) -> bool:
@@ -141,6 +146,6 @@ def _runs(pid: int, started: float) -> bool:
     import psutil
 
     try:
-        return abs(float(psutil.Process(pid).create_time()) - started) < 1
+        return abs(_started(pid) - started) < _SAME_START
     except psutil.NoSuchProcess:
         return False
