@@ -16,7 +16,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote
 
-from scorelake import session
 from scorelake.errors import ContractBroken, MissingInput
 from scorelake.stores import delta_log
 from scorelake.stores.marks import Commit, Mark
@@ -43,6 +42,7 @@ _ATTEMPTS = 6
 _HALF_MADE = "DELTA_CREATE_TABLE_WITH_NON_EMPTY_LOCATION"
 _PAUSES = (0.2, 0.4, 0.8, 1.6, 3.2)
 """Seconds that another process is given for the first commit of a table that it has begun to make."""
+_LISTING_TASKS = 32
 _ATTACHING = threading.RLock()
 """Steps run side by side, and Spark's in-memory catalog does not expect two of them to add one table."""
 _TABLE = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
@@ -304,7 +304,7 @@ class Lake:
             log = f"'delta.logRetentionDuration' = 'interval {max(days, 800)} days'"
             self.spark.sql(f"ALTER TABLE {table} SET TBLPROPERTIES ('{setting}' = '{value}', {log})")
         # By default the files are listed in 10,000 tasks: most of a minute for a small table.
-        self.spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", 4 * session.slots(self.spark))
+        self.spark.conf.set("spark.sql.sources.parallelPartitionDiscovery.parallelism", _LISTING_TASKS)
         self.spark.sql(f"VACUUM {table} RETAIN {days * 24} HOURS")
 
     # -------------------------------------------------------------- marks
