@@ -58,11 +58,8 @@ def _rare(rows: DataFrame, view: View) -> Iterator[DataFrame]:
         yield _of(rows, view, source.join(several, on=list(view.row_keys), how="left_semi").select(*entity))
     if entity:
         yield _of(rows, view, source.groupBy(*entity, happened).count().where("count > 1").select(*entity))
-    if view.until:
-        at = F.col(quoted(view.until))
-        yield _of(rows, view, source.select(*entity, at.alias("#at")), F.col(f"rows.{TIMESTAMP}") == F.col("rare.#at"))
-    for reach in _reaches(view):
-        at = happened if reach is None else happened + F.lit(reach)
+    edges = [happened if reach is None else happened + F.lit(reach) for reach in _reaches(view)]
+    for at in [*([F.col(quoted(view.until))] if view.until else []), *edges]:
         yield _of(rows, view, source.select(*entity, at.alias("#at")), F.col(f"rows.{TIMESTAMP}") == F.col("rare.#at"))
 
 

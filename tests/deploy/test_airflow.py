@@ -13,9 +13,7 @@ from typing import Any
 
 import pytest
 
-from scorelake import cli
-from scorelake.platforms.run import _parsed
-from tests.deploy.conftest import ROOT
+from tests.deploy.conftest import ROOT, understood
 
 DAGS = ROOT / "conf/deploy/airflow"
 PROGRAM = """
@@ -106,12 +104,7 @@ def test_dataproc_is_given_a_call_that_the_job_understands(
     filled = dags["dags"]["scorelake_nightly_dataproc"]["filled"][run]
     assert filled["batch_id"] == "scorelake-0197c2f4-8f1e-7cc8-9b53-0c9a3a6f1e55"
     arguments = filled["batch"]["pyspark_batch"]["args"]
-    call = _parsed(arguments)
-    for pair in call.export:
-        monkeypatch.setenv(*pair.split("=", 1))
-    parsed = cli.parse_call(
-        cli.describe(ROOT / f"jobs/{call.job}.py"), [*call.arguments, "--conf-dir", str(ROOT / "conf")]
-    )
+    parsed = understood(arguments, monkeypatch)
     assert parsed.dates is not None
     assert [str(day) for day in parsed.dates] == [run_date]
     assert parsed.settings.env == "dataproc"

@@ -9,11 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from scorelake import cli
-from scorelake.platforms.run import _parsed
 from scorelake.platforms.submit import spark_properties
 from scorelake.settings import Settings, load_settings
-from tests.deploy.conftest import ROOT
+from tests.deploy.conftest import ROOT, understood
 
 DEPLOY = ROOT / "conf/deploy"
 ENVIRONMENTS = {
@@ -31,19 +29,6 @@ def settings(env: str, monkeypatch: pytest.MonkeyPatch) -> Settings:
     for name, value in ENVIRONMENTS[env].items():
         monkeypatch.setenv(name, value)
     return load_settings(ROOT / "conf", env)
-
-
-def understood(arguments: list[str], monkeypatch: pytest.MonkeyPatch) -> cli.Call:
-    """What the launcher and the job make of a descriptor's arguments, its placeholders filled in."""
-    filled = [part.replace("{{job.parameters.started_on}}", "2024-05-02") for part in arguments]
-    filled = ["2024-05-01" if part == "RUN_DATE" else part for part in filled]
-    call = _parsed(filled)
-    for pair in call.export:
-        monkeypatch.setenv(*pair.split("=", 1))
-    days = ["--run-date", "2024-05-01"] if call.day_before else []
-    return cli.parse_call(
-        cli.describe(ROOT / f"jobs/{call.job}.py"), [*call.arguments, *days, "--conf-dir", str(ROOT / "conf")]
-    )
 
 
 # ------------------------------------------------------------------ environments

@@ -42,12 +42,12 @@ DAY = date(2026, 3, 1)
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Its address."""
     port = free_port()
-    with serving(tmp_path_factory.mktemp("mlflow"), port):
-        yield await_answer(port)
+    with serving(tmp_path_factory.mktemp("mlflow"), port) as process:
+        yield await_answer(port, process)
 
 
 @contextmanager
-def serving(home: Path, port: int) -> Iterator[None]:
+def serving(home: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """A server that starts; SQLite below, artifacts by way of the server."""
     store = ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--artifacts-destination", str(home / "artifacts")]
     call = [sys.executable, "-m", "mlflow", "server", *store, "--host", "127.0.0.1"]
@@ -55,15 +55,16 @@ def serving(home: Path, port: int) -> Iterator[None]:
     environment = {**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"}
     process = subprocess.Popen(call, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        yield
+        yield process
     finally:
         process.terminate()
         process.wait(timeout=30)
 
 
-def await_answer(port: int) -> str:
+def await_answer(port: int, process: subprocess.Popen[bytes]) -> str:
     address = f"http://127.0.0.1:{port}"
     for _ in range(600):
+        assert process.poll() is None, "the server ended"
         with suppress(OSError), urllib.request.urlopen(f"{address}/health", timeout=2) as answer:
             if answer.status == 200:
                 return address
@@ -113,8 +114,8 @@ def test_a_version_is_trained_promoted_shown_and_rolled_back(spark: SparkSession
 def test_a_step_goes_on_when_the_lost_server_is_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     port = free_port()
-    with serving(tmp_path, port):
-        registry = connect(await_answer(port))
+    with serving(tmp_path, port) as process:
+        registry = connect(await_answer(port, process))
         registry.register("churn", bundle(train.fit(model(), dataset(rows=200))), record())
 
     asked = []
@@ -123,8 +124,7 @@ def test_a_step_goes_on_when_the_lost_server_is_back(tmp_path: Path, monkeypatch
         asked.append(1)
         with ExitStack() as running:
             if len(asked) == 3:
-                running.enter_context(serving(tmp_path, port))
-                await_answer(port)
+                await_answer(port, running.enter_context(serving(tmp_path, port)))
             # The first attempt has a registry that answered before, the second finds none.
             found = registry if len(asked) == 1 else connect(f"http://127.0.0.1:{port}")
             return Outcome(notes=tuple(version.version for version in found.history("churn")))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from scorelake.errors import ConfigError
 from scorelake.feature_store import aggregations
 from scorelake.feature_store.contracts import AVAILABLE_AT, repeats_snapshots
-from scorelake.tables import Silver, quoted
+from scorelake.tables import DELETED, Silver, quoted
 
 if TYPE_CHECKING:
     from datetime import date
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from scorelake.features.views import View
-
-
-DELETED = "is_deleted"
 
 
 class Tables(Protocol):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
-from scorelake.tables import SLICE_COLUMN
+from scorelake.tables import DELETED, SLICE_COLUMN
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 UNTIL = "counts_until"
-_DELETED = "is_deleted"
 
 
 def with_ends(rows: DataFrame, snapshots: Collection[date], *, available_at: str) -> DataFrame:
@@ -35,7 +34,7 @@ def with_ends(rows: DataFrame, snapshots: Collection[date], *, available_at: str
     dated = rows.join(F.broadcast(following), on=SLICE_COLUMN, how="left")
     known = F.when(F.col(available_at).isNotNull(), F.greatest(available_at, _end_of(SLICE_COLUMN)))
     ending = dated.withColumns({available_at: known, UNTIL: _end_of("__next")}).drop("__next")
-    return ending.where(f"NOT coalesce({_DELETED}, false)") if _DELETED in rows.columns else ending
+    return ending.where(f"NOT coalesce({DELETED}, false)") if DELETED in rows.columns else ending
 
 
 def _end_of(day: str) -> Column:

@@ -59,7 +59,7 @@ def _known(view: View, is_mine: Column, t: datetime) -> DataFrame:
 def _newest_first(view: View, *first: str) -> list[Column]:
     from pyspark.sql import functions as F
 
-    maps = {name for name, kind in view.rows.dtypes if kind.startswith("map<")}
+    maps = view.maps()
     names = (*first, view.available_at or view.event_time, *view.tie_break())
     columns = {name: F.col(quoted(name)) for name in names}
     return [F.desc_nulls_last(F.array_sort(F.map_entries(c)) if n in maps else c) for n, c in columns.items()]

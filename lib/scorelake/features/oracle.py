@@ -7,7 +7,7 @@ against each other: by the tests on random worlds, by `verify_pit` on samples of
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal, localcontext
@@ -35,7 +35,7 @@ class Rules:
     ttl: timedelta | None = None
     lookups: Mapping[str, str] = field(default_factory=dict)
     windows: Sequence[tuple[str, str, str, timedelta | None]] = ()
-    maps: Sequence[str] = ()
+    maps: Collection[str] = ()
     second_clock: bool = True
 
     @classmethod
@@ -53,7 +53,7 @@ class Rules:
             lookups={view.prefix + name: column for name, column in view.lookups.items()},
             windows=[(view.prefix + w.name, w.function, w.column, w.length) for w in view.windows],
             second_clock=view.second_clock,
-            maps=[name for name, kind in view.rows.dtypes if kind.startswith("map<")],
+            maps=view.maps(),
         )
 
 

@@ -124,6 +124,10 @@ class View:
         named = (*self.join_keys.values(), *filter(None, clocks), *self.row_keys, *self.order, *self.values())
         return tuple(dict.fromkeys(named))
 
+    def maps(self) -> frozenset[str]:
+        """Columns of `rows` that Spark itself does not compare: they compare by their sorted entries."""
+        return frozenset(name for name, kind in self.rows.dtypes if kind.startswith("map<"))
+
     def tie_break(self) -> tuple[str, ...]:
         """Columns that decide between rows of equal clocks, most important first; whether one deletes comes last."""
         others = (name for name in self.rows.columns if name != self.deleted)

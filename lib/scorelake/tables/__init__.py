@@ -5,6 +5,7 @@
 
 from scorelake.tables.columns import (
     AUDIT,
+    DELETED,
     LAYERS,
     PROVENANCE,
     RESERVED,
@@ -37,6 +38,7 @@ from scorelake.tables.sources import FileSource, JdbcSource, Source
 __all__ = [
     "AUDIT",
     "CONTRACTS",
+    "DELETED",
     "LAYERS",
     "LEAST_RETENTION",
     "PROVENANCE",

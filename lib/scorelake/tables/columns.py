@@ -12,7 +12,9 @@ from scorelake.strict_yaml import Definition
 LAYERS = ("bronze", "silver", "gold")
 SLICE_COLUMN = "run_date"
 PROVENANCE = ("source_file", "source_row", "run_date", "available_at", "ingested_at", "run_id")
-RESERVED = frozenset({*PROVENANCE, "score_date", "raw", "extra", "is_deleted", "reasons", "changes"})
+DELETED = "is_deleted"
+"""Of a version: it makes its key invisible."""
+RESERVED = frozenset({*PROVENANCE, "score_date", "raw", "extra", DELETED, "reasons", "changes"})
 """Engine columns; a source that has one is renamed in its contract (`rename:`), else refused."""
 AUDIT = frozenset({"ingested_at", "run_id", "scored_at"})
 """Columns that enter no digest, no hash and no equality (semantics, section 5)."""

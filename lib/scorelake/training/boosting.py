@@ -53,7 +53,7 @@ def fit(spec: Model, data: Dataset, *, checkpoints: Path | None = None) -> Learn
                 checkpoint=kept_in,
             )
         except xgboost.core.XGBoostError as error:
-            raise ScorelakeError(f"model {spec.name}: XGBoost refused: {_first_line(error)}") from error
+            raise _refusal(spec, error) from error
         del train, validation
     kept = booster[:used]
 
@@ -92,9 +92,10 @@ def require_accepted(spec: Model, params: Mapping[str, Any], classes: int) -> No
     try:
         xgboost.train(dict(params), xgboost.DMatrix(label[:, None], label), 1)
     except xgboost.core.XGBoostError as error:
-        raise ScorelakeError(f"model {spec.name}: XGBoost refused: {_first_line(error)}") from error
+        raise _refusal(spec, error) from error
 
 
-def _first_line(error: Exception) -> str:
+def _refusal(spec: Model, error: Exception) -> ScorelakeError:
     """XGBoost's own sentence, without its stack trace."""
-    return str(error).strip().splitlines()[0].rpartition("] ")[2]
+    sentence = str(error).strip().splitlines()[0].rpartition("] ")[2]
+    return ScorelakeError(f"model {spec.name}: XGBoost refused: {sentence}")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from scorelake.training.fitted import Floats
 
 
 def left_out(features: Sequence[NDArray[np.object_]], label: NDArray[Any], classes: int) -> Floats:

@@ -107,12 +107,11 @@ def _numeric(steps: NumericSteps, train: NDArray[np.floating[Any]], seed: int) -
             np.clip, kw_args={"a_min": low, "a_max": high}, feature_names_out="one-to-one", validate=False
         )
         chain.append(("winsorise", clip))
-    if steps.impute != "none":
-        chain.append(("impute", _imputer(steps, seed)))
     scalers = {"standard": StandardScaler, "minmax": MinMaxScaler, "robust": RobustScaler}
-    if steps.scale != "none":
-        place = len(chain) - (steps.impute == "knn")  # before it: neighbours are told by distance
-        chain.insert(place, ("scale", scalers[steps.scale]()))
+    impute = [("impute", _imputer(steps, seed))] if steps.impute != "none" else []
+    scale = [("scale", scalers[steps.scale]())] if steps.scale != "none" else []
+    # Neighbours are told by distance.
+    chain += [*scale, *impute] if steps.impute == "knn" else [*impute, *scale]
     return Pipeline(chain) if chain else "passthrough"
 
 

@@ -29,7 +29,7 @@ from pyspark.sql import functions as F
 from scorelake import dates
 from scorelake.errors import ConfigError, Finding
 from scorelake.strict_yaml import Definition, load, parse
-from scorelake.tables import PROVENANCE, AnyContract, Bronze, Silver, quoted
+from scorelake.tables import DELETED, PROVENANCE, AnyContract, Bronze, Silver, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -81,8 +81,8 @@ def given(spark: SparkSession, contract: AnyContract, case: Case, *, file: str) 
     if isinstance(contract, Bronze):
         types |= {"raw": "string", "extra": "map<string,string>"}
     if isinstance(contract, Silver) and contract.delete_when is not None:
-        types["is_deleted"] = "boolean"
-        engine["is_deleted"] = False
+        types[DELETED] = "boolean"
+        engine[DELETED] = False
     rows = [
         {**engine, "source_file": "given", "source_row": number, **row}
         for number, row in enumerate(case.given.get(contract.name, ()), 1)

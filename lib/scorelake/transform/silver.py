@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from scorelake.errors import ContractBroken
-from scorelake.tables import PROVENANCE, Bronze, Silver, quoted
+from scorelake.tables import DELETED, PROVENANCE, Bronze, Silver, quoted
 from scorelake.transform import casting, rowwise, standardise
 from scorelake.transform.drop_winner import losers
 from scorelake.transform.fit import check_names
@@ -119,8 +119,8 @@ def _tagged(
         columns.insert(len(contract.columns), standardise.CHANGES)
     frame, numbered = _with_clock(frame, contract, numbered)
     if contract.delete_when is not None:
-        frame = frame.withColumn("is_deleted", F.coalesce(F.expr(contract.delete_when), F.lit(False)))
-        columns.insert(len(contract.columns), "is_deleted")
+        frame = frame.withColumn(DELETED, F.coalesce(F.expr(contract.delete_when), F.lit(False)))
+        columns.insert(len(contract.columns), DELETED)
     frame, numbered = losers(frame, contract, numbered)
     rules = tuple((rule, F.col(quoted(flag))) for rule, flag in numbered.items())
     return Candidates(frame, rules, tuple(columns), received)

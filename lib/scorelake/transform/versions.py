@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.sql import Window
 from pyspark.sql import functions as F
 
-from scorelake.tables import Silver, Versioned, quoted
+from scorelake.tables import DELETED, Silver, Versioned, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -24,7 +24,7 @@ def newest_first(contract: Versioned) -> list[Column]:
     types = {column.name: column.type for column in contract.columns}
     order = [comparable(name, types.get(name, "")).desc_nulls_last() for name in names]
     deletes = isinstance(contract, Silver) and contract.delete_when is not None
-    return [*order, F.col("is_deleted").desc()] if deletes else order
+    return [*order, F.col(DELETED).desc()] if deletes else order
 
 
 def comparable(name: str, spark_type: str) -> Column:

@@ -12,7 +12,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from scorelake.dates import as_of
-from scorelake.tables import Versioned, quoted
+from scorelake.tables import DELETED, Versioned, quoted
 from scorelake.transform.versions import has_null_key, newest_first, winners
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def visible_at(history: History, t: datetime) -> DataFrame:
         rows = _newest_snapshot(history.snapshots, rows, t)
     elif history.has_versions:
         rows = _one_version(history, rows)
-    if "is_deleted" in rows.columns:
+    if DELETED in rows.columns:
         rows = rows.where("NOT is_deleted")
     return rows.select(*(quoted(name) for name in history.columns))
 
@@ -125,7 +125,7 @@ def intervals(history: History) -> DataFrame:
         rows = _with_ends(history, rows)
     else:
         rows = rows.withColumn("valid_to", F.lit(None).cast("timestamp"))
-    if "is_deleted" in rows.columns:
+    if DELETED in rows.columns:
         rows = rows.where("NOT is_deleted")
     return rows.select(*(quoted(name) for name in history.contract.column_names), "valid_from", "valid_to")
 
