@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +60,14 @@ def test_fast_ways_answer_as_mlflow_does(
     if fast.contributions is not None and way != "ensemble":  # theirs: test_ensemble_contributions
         sums = fast.contributions(batch).sum(axis=2)
         np.testing.assert_allclose(answered(task, sums), found, rtol=0, atol=1e-5 if way == "booster" else 1e-9)
+
+
+def test_a_model_can_be_saved_whatever_was_imported_before(tmp_path: Path) -> None:
+    # skops lists scikit-learn's types when it is imported: one that is enabled later is on no list of its own.
+    arguments = "'regression', 'sklearn.linear_model.Ridge', 'hash', 'none', 'iterative'"
+    code = f"import skops.io; from tests.scoring.made_up import *; saved(Path({str(tmp_path)!r}), {arguments})"
+    subprocess.run([sys.executable, "-c", code], check=True, env=os.environ | {"PYTHONPATH": "lib:."})
+    assert compile_model(tmp_path / "model", FEATURES).way == "linear"
 
 
 def answered(task: Task, sums: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -23,6 +23,7 @@ TRUSTED_TYPES = (
     "numpy.clip",
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.impute._iterative.IterativeImputer",  # on skops's own list only where it was enabled before skops
     "sklearn.impute._iterative._ImputerTriplet",
     "sklearn.tree._tree.Tree",
     "xgboost.core.Booster",
