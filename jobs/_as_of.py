@@ -27,15 +27,16 @@ def reader(lake: Lake, definitions: Definitions, tables: Iterable[str], *, insta
     """A reader of `tables` as of any instant, for `instants` of them; valid inside the block.
 
     Each table with keys is looked through once for corrected keys. For many instants a table is read once and kept
-    (in memory, then on disk), since looking up the files of a Delta table costs more than a small scan.
+    (in memory, then on disk) with the time for which each version counts, since looking up the files of a Delta table
+    costs more than a small scan, and an instant then compares where it would sort.
     """
     kept: list[DataFrame] = []
     histories = {}
     for name in sorted(tables):
         found = history(lake, definitions, name, kept)
         if instants > FEW:
-            kept.append(found.rows.select(*_needed(found)).persist())
-            found = replace(found, rows=kept[-1])
+            found = visible.with_ends(replace(found, rows=found.rows.select(*_needed(found))))
+            kept.append(found.rows.persist())
         histories[name] = found
     try:
         yield visible.at(histories)

@@ -31,6 +31,7 @@ from scorelake.stores.lake import Lake, columns_of, slices
 from scorelake.stores.marks import Mark
 from scorelake.stores.staging import staging
 from scorelake.transform import gold, python
+from scorelake.transform.views import union
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
     from scorelake.transform.visible import At
 
 STEP = "build_gold"
+
+AT_ONCE = 4
+"""Days in one query. Spark plans a query anew after each of its stages: 21 label cut-offs in one query took 160 s,
+most of it planning."""
 
 
 def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = ALL) -> Outcome:
@@ -61,18 +66,20 @@ def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = 
 def _build(lake: Lake, definitions: Definitions, settings: Settings, node: Node, dates: RunDates) -> Outcome:
     contract = definitions.gold[node.table]
     inputs = lake.versions(node.inputs)
-    cutoffs = gold.cutoffs_of(contract.label, dates) if contract.label is not None else []
-    instants = len(cutoffs) if contract.label is not None else len(dates)
+    asked = asked_of(contract, dates)
+    # A label has rows only where one of its cut-offs becomes known.
+    judged = [gold.label_slice(day, contract.label) for day in asked] if contract.label is not None else asked
+    is_judged = bool(contract.expectations and judged)
 
-    with _as_of.reader(lake, definitions, node.inputs, instants=instants) as at:
-        rows = rows_of(lake.spark, definitions, node, dates, cutoffs, at)
+    with _as_of.reader(lake, definitions, node.inputs, instants=len(asked)) as at, staging(lake) as stage:
+        groups = [asked[n : n + AT_ONCE] for n in range(0, len(asked), AT_ONCE)] or [asked]
+        parts = [rows_of(lake.spark, definitions, node, group, at) for group in groups]
+        # Judged and written from one evaluation.
+        rows = union(map(stage, parts)) if is_judged or len(parts) > 1 else parts[0]
         mark = Mark(runs.run_id(), STEP, tuple(dates), node.definition_hash, inputs)
-        # A label has rows only where one of its cut-offs becomes known.
-        judged = [gold.label_slice(day, contract.label) for day in cutoffs] if contract.label is not None else [*dates]
-        if not contract.expectations or not judged:
-            return _write(lake, contract, rows, mark)
-        with staging(lake) as stage:  # judged and written from one evaluation
-            return _judged(lake, settings, contract, stage(rows), sorted(set(judged)), mark, stage)
+        if is_judged:
+            return _judged(lake, settings, contract, rows, sorted(set(judged)), mark, stage)
+        return _write(lake, contract, rows, mark)
 
 
 def _judged(
@@ -102,18 +109,21 @@ def _write(lake: Lake, contract: Gold, rows: DataFrame, mark: Mark) -> Outcome:
     return Outcome({contract.name: lake.replace_slices(rows, contract.name, mark).rows})
 
 
-def rows_of(
-    spark: SparkSession, definitions: Definitions, node: Node, dates: RunDates, cutoffs: list[date], at: At
-) -> DataFrame:
-    """The slices of `dates` (of a label: its rows of `cutoffs`), from the tables as `at` shows them."""
+def asked_of(contract: Gold, dates: RunDates) -> list[date]:
+    """The days to ask the table's SQL for: the run dates, or of a label the cut-offs that become known on them."""
+    return gold.cutoffs_of(contract.label, dates) if contract.label is not None else [*dates]
+
+
+def rows_of(spark: SparkSession, definitions: Definitions, node: Node, asked: Sequence[date], at: At) -> DataFrame:
+    """The rows of the days `asked` (see `asked_of`), from the tables as `at` shows them."""
     contract = definitions.gold[node.table]
     if contract.transform is not None:
-        return gold.build_with(python.load(definitions.conf_dir, contract.transform), contract, dates, at)
+        return gold.build_with(python.load(definitions.conf_dir, contract.transform), contract, asked, at)
     query = definitions.sql[node.table]
     if contract.label is None:
-        return gold.build(spark, query, contract, dates, at)
+        return gold.build(spark, query, contract, asked, at)
     population = definitions.populations[contract.label.population]
-    return gold.labels(spark, query, population, contract, cutoffs, at)
+    return gold.labels(spark, query, population, contract, asked, at)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from jobs import _as_of, _silver
-from jobs.build_gold import rows_of
+from jobs.build_gold import asked_of, rows_of
 from scorelake import cli
 from scorelake.cli import ALL, Names
 from scorelake.dates import RunDates
@@ -25,7 +25,6 @@ from scorelake.runs import Outcome
 from scorelake.settings import Settings
 from scorelake.stores.lake import Lake
 from scorelake.tables import quoted
-from scorelake.transform import gold
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,9 +73,8 @@ def _of_silver(lake: Lake, definitions: Definitions, node: Node, dates: RunDates
 
 def _of_gold(lake: Lake, definitions: Definitions, node: Node, dates: RunDates, rows: int) -> Shown:
     contract = definitions.gold[node.table]
-    cutoffs = gold.cutoffs_of(contract.label, dates) if contract.label is not None else []
     with _as_of.reader(lake, definitions, node.inputs, instants=len(dates)) as at:
-        frame = rows_of(lake.spark, definitions, node, dates, cutoffs, at)
+        frame = rows_of(lake.spark, definitions, node, asked_of(contract, dates), at)
         return _shown(frame, contract.column_names, contract.personal, rows)
 
 

@@ -17,7 +17,6 @@ from jobs import _silver
 from jobs.build_gold import rows_of
 from scorelake import cli, runs
 from scorelake.cli import ALL, Names
-from scorelake.dates import RunDates
 from scorelake.definitions import Definitions, load_definitions
 from scorelake.nightly import graph
 from scorelake.quality import gate
@@ -61,11 +60,8 @@ def _file(definitions: Definitions, table: str) -> Path:
 def _differences(spark: SparkSession, definitions: Definitions, node: Node, case: Case, file: str) -> list[str]:
     if node.table in definitions.silver:
         return _of_silver(spark, definitions, node, case, file)
-    contract = definitions.gold[node.table]
-    dates = RunDates.single(case.run_date)
     at = visible.at({name: _history(spark, definitions, name, case, file) for name in node.inputs})
-    cutoffs = [case.run_date] if contract.label is not None else []
-    return cases.differences(spark, rows_of(spark, definitions, node, dates, cutoffs, at), case, file=file)
+    return cases.differences(spark, rows_of(spark, definitions, node, [case.run_date], at), case, file=file)
 
 
 def _of_silver(spark: SparkSession, definitions: Definitions, node: Node, case: Case, file: str) -> list[str]:

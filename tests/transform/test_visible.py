@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +87,8 @@ WORLD = st.lists(st.one_of(VERSION, VERSION, DELETE), max_size=8)
 def test_visible_rows_are_those_of_the_rule(spark: SparkSession, worlds: list[list[Version]]) -> None:
     rows = stored(spark, worlds)
     unknown = History(rows, contract())
-    corrected = visible.corrected_keys(unknown)
-    for history, drop in itertools.product([unknown, unknown.knowing(corrected, count=1)], [0, 2]):
+    known = unknown.knowing(visible.corrected_keys(unknown), count=1)
+    for history, drop in itertools.product([unknown, known, visible.with_ends(known)], [0, 2]):
         found: dict[int, list[tuple[Any, ...]]] = {world: [] for world in range(len(worlds))}
         for row in visible.visible_at(history, day(drop)).select("world", "k", "v").collect():
             found[row["world"]].append((row["k"], row["v"]))
@@ -158,6 +159,16 @@ def test_slices_are_pruned_only_where_no_row_can_be_known_earlier(
     rows = spark.createDataFrame([(0, "a", day(0), 1, False, day(0), DAY_0 + timedelta(days=9))], DDL)
     history = History(rows, contract(availability=availability))
     assert seen(history, day(1)) == ([] if availability is None else [("a", 1)])
+
+
+def test_many_instants_sort_a_corrected_history_once(spark: SparkSession) -> None:
+    history = History(stored(spark, [[("a", 0, 1, False, 0), ("a", 0, 2, False, 1)]]), contract())
+    ended = visible.with_ends(history.knowing(visible.corrected_keys(history), count=1))
+    ended = replace(ended, rows=ended.rows.localCheckpoint())
+    assert [seen(ended, day(drop)) for drop in (0, 1)] == [[("a", 1)], [("a", 2)]]
+    plan = visible.visible_at(ended, day(0))._jdf.queryExecution().toString()  # type: ignore[operator]
+    assert "Window" not in plan
+    assert "Exchange" not in plan
 
 
 def test_a_history_without_corrections_is_not_sorted(spark: SparkSession) -> None:

@@ -55,7 +55,7 @@ def record(lake: Lake, model: str, *, steps: Sequence[str]) -> None:
         return
     days = sorted({day for day, _, _ in new})
     published = _totals(lake, f"scores.{model}", days)
-    rejected = _totals(lake, f"quarantine.scores_{model}", days)
+    rejected = _counts(lake, f"quarantine.scores_{model}", days)
     rows = [row for day, version, mark in new for row in _rows(model, day, version, mark, published, rejected)]
     frame = lake.spark.createDataFrame(rows, ", ".join(column.ddl for column in COLUMNS))
     lake.append(frame, TABLE, Mark(runs.run_id(), "log", tuple(days)))
@@ -75,13 +75,20 @@ def _totals(lake: Lake, table: str, days: Iterable[date]) -> Mapping[Group, Row]
     return {(row["score_date"], row["role"], row["model_version"]): row for row in found}
 
 
+def _counts(lake: Lake, table: str, days: Iterable[date]) -> Mapping[Group, int]:
+    """Rows of each night, role and version."""
+    frame = lake.read_slices(table, days, column="score_date")
+    found = frame.groupBy("score_date", "role", "model_version").count().collect()
+    return {(row["score_date"], row["role"], row["model_version"]): row["count"] for row in found}
+
+
 def _rows(
-    model: str, day: date, version: int, mark: Mark, published: Mapping[Group, Row], rejected: Mapping[Group, Row]
+    model: str, day: date, version: int, mark: Mark, published: Mapping[Group, Row], rejected: Mapping[Group, int]
 ) -> Iterable[tuple[Any, ...]]:
     roles: Any = mark.notes["roles"]
     for role in roles:
         group = (day, role["role"], role["model_version"])
-        mine, refused = published.get(group), rejected.get(group)
+        mine = published.get(group)
         yield (
             day,
             model,
@@ -91,7 +98,7 @@ def _rows(
             role["way"],
             role["failure"],
             mine["rows"] if mine is not None else 0,
-            refused["rows"] if refused is not None else 0,
+            rejected.get(group, 0),
             mine["digest"] if mine is not None else Decimal(0),
             version,
             dict(mark.inputs),

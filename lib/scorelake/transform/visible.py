@@ -22,6 +22,10 @@ At = Callable[[str, datetime], "DataFrame"]
 """Name of a table and instant t (naive UTC) -> its rows visible at t."""
 
 
+_UNTIL = "__until"
+"""The instant from which a version counts no more; null: until further notice."""
+
+
 @dataclass(frozen=True)
 class History:
     """Every stored version of a table's rows, and what is known about them.
@@ -30,6 +34,7 @@ class History:
     from the newest visible one is deleted. None for every other table.
     `corrected`: the keys that have several versions, as `corrected_keys` gives them; None: not known, so that
     every key is looked at. `is_single`: no key has several versions, so that nothing needs to be sorted.
+    `has_ends`: the rows say until when they count (`with_ends`), so neither.
     """
 
     rows: DataFrame
@@ -37,6 +42,7 @@ class History:
     snapshots: Collection[date] | None = None
     corrected: DataFrame | None = None
     is_single: bool = False
+    has_ends: bool = False
 
     def knowing(self, corrected: DataFrame, count: int) -> History:
         """The same history with its corrected keys counted beforehand: their versions alone get sorted."""
@@ -44,7 +50,7 @@ class History:
 
     @property
     def has_versions(self) -> bool:
-        return bool(self.contract.keys) and self.snapshots is None and not self.is_single
+        return bool(self.contract.keys) and self.snapshots is None and not (self.is_single or self.has_ends)
 
     @property
     def columns(self) -> list[str]:
@@ -66,6 +72,8 @@ def visible_at(history: History, t: datetime) -> DataFrame:
     rows = _known_at(history, t)
     if history.snapshots is not None:
         rows = _newest_snapshot(history.snapshots, rows, t)
+    elif history.has_ends:
+        rows = rows.where(F.col(_UNTIL).isNull() | (F.col(_UNTIL) > F.lit(t)))
     elif history.has_versions:
         rows = _one_version(history, rows)
     if DELETED in rows.columns:
@@ -101,13 +109,29 @@ def _one_version(history: History, rows: DataFrame) -> DataFrame:
     """The newest version of each key; keys that are known to have one version are not touched."""
     if history.corrected is None:
         return winners(rows, history.contract)
-    keys = list(history.contract.keys)
-    contested = rows.join(history.corrected, on=keys, how="left_semi")
-    single = rows.join(history.corrected, on=keys, how="left_anti")
+    contested, single = _parted(history.contract, rows, history.corrected)
     return single.unionByName(winners(contested, history.contract))
 
 
+def _parted(contract: Versioned, rows: DataFrame, corrected: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """The rows of corrected keys, and all others."""
+    keys = list(contract.keys)
+    return rows.join(corrected, on=keys, how="left_semi"), rows.join(corrected, on=keys, how="left_anti")
+
+
 # ------------------------------------------------------------------ validity of versions
+
+
+def with_ends(history: History) -> History:
+    """The same history with rows that say until when they count: many instants, and only one of them sorts.
+
+    Where its corrected keys are known; any other history is returned as it is.
+    """
+    if not history.has_versions or history.corrected is None:
+        return history
+    contested, single = _parted(history.contract, history.rows, history.corrected)
+    rows = single.withColumn(_UNTIL, F.lit(None).cast("timestamp")).unionByName(_with_ends(history, contested))
+    return replace(history, rows=rows, has_ends=True)
 
 
 def intervals(history: History) -> DataFrame:
@@ -118,28 +142,28 @@ def intervals(history: History) -> DataFrame:
     """
     keys = history.contract.keys
     rows = history.rows.where(~has_null_key(keys) & F.col("available_at").isNotNull())
-    rows = rows.withColumn("valid_from", F.col("available_at"))
     if history.snapshots is not None:
         rows = rows.join(F.broadcast(_snapshot_ends(rows.sparkSession, history.snapshots)), on="run_date", how="left")
     elif history.has_versions:
         rows = _with_ends(history, rows)
     else:
-        rows = rows.withColumn("valid_to", F.lit(None).cast("timestamp"))
+        rows = rows.withColumn(_UNTIL, F.lit(None).cast("timestamp"))
     if DELETED in rows.columns:
         rows = rows.where("NOT is_deleted")
-    return rows.select(*(quoted(name) for name in history.contract.column_names), "valid_from", "valid_to")
+    clocks = [F.col("available_at").alias("valid_from"), F.col(_UNTIL).alias("valid_to")]
+    return rows.select(*(quoted(name) for name in history.contract.column_names), *clocks)
 
 
 def _with_ends(history: History, rows: DataFrame) -> DataFrame:
-    """One row a key and available_at, with the next available_at of its key as `valid_to`."""
+    """One row a key and available_at, and the next available_at of its key."""
     keys = [F.col(quoted(key)) for key in history.contract.keys]
     newest = Window.partitionBy(*keys, "available_at").orderBy(*newest_first(history.contract))
     following = Window.partitionBy(*keys).orderBy("available_at")
     one_a_stamp = rows.withColumn("__rank", F.row_number().over(newest)).where("__rank = 1").drop("__rank")
-    return one_a_stamp.withColumn("valid_to", F.lead("available_at").over(following))
+    return one_a_stamp.withColumn(_UNTIL, F.lead("available_at").over(following))
 
 
 def _snapshot_ends(spark: SparkSession, snapshots: Collection[date]) -> DataFrame:
     """run_date -> the instant from which the next snapshot counts."""
     ends = [(one, as_of(following)) for one, following in pairwise(sorted(snapshots))]
-    return spark.createDataFrame(ends, "run_date DATE, valid_to TIMESTAMP")
+    return spark.createDataFrame(ends, f"run_date DATE, {_UNTIL} TIMESTAMP")
