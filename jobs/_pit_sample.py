@@ -29,28 +29,38 @@ def sampled(rows: DataFrame, views: Sequence[View], keys: Sequence[str], count: 
     """
     from pyspark.sql import functions as F
 
-    by = [F.col(quoted(name)) for name in (*keys, TIMESTAMP)]
+    names = [*keys, TIMESTAMP]
+    by = [F.col(quoted(name)) for name in names]
+    chance = F.xxhash64(*by)
 
-    def some(frame: DataFrame, limit: int) -> DataFrame:
-        return frame.orderBy(F.xxhash64(*by), *by).limit(limit)
+    found: set[Row] = set()
+    for view in views:
+        source = view.rows.select(*map(quoted, _needed(view))).persist()
+        # Each kind is a query of its own: in one, Spark would plan all of them anew after each of their stages.
+        for kind in _rare(rows, view, source):
+            few = kind.select(chance.alias("#chance"), *by).orderBy("#chance", *by).limit(count)
+            found.update(few.collect())
+        source.unpersist()
+    if not found:
+        return rows.orderBy(chance, *by).limit(count).collect()
+    first = sorted(found, key=lambda row: (row["#chance"], str(row)))[: count // 2]
+    rare = rows.sparkSession.createDataFrame([row[1:] for row in first], rows.select(*by).schema)
+    chosen = rows.join(rare, on=names, how="left_semi").collect()
+    others = rows.join(rare, on=names, how="left_anti").orderBy(chance, *by).limit(count).collect()
+    return [*chosen, *others][:count]
 
-    parts = [rare for view in views for rare in _rare(rows, view)]
-    rare = [some(part, count).select(*by) for part in parts]
-    first = some(reduce(lambda one, other: one.unionAll(other), rare).distinct(), count // 2) if rare else None
-    chosen = [] if first is None else _same(rows, first).collect()
-    chosen += some(rows if first is None else rows.join(first, [*keys, TIMESTAMP], "left_anti"), count).collect()
-    return chosen[:count]
+
+def _needed(view: View) -> list[str]:
+    """Columns of a view's source by which rows are told to be rare."""
+    names = (*view.join_keys.values(), *view.row_keys, view.event_time, view.until)
+    return [name for name in dict.fromkeys(names) if name]
 
 
-def _same(rows: DataFrame, chosen: DataFrame) -> DataFrame:
-    return rows.join(chosen, on=chosen.columns, how="left_semi")
-
-
-def _rare(rows: DataFrame, view: View) -> Iterator[DataFrame]:
-    """Rows of `rows` that are rare to one view, a frame a kind."""
+def _rare(rows: DataFrame, view: View, source: DataFrame) -> Iterator[DataFrame]:
+    """Rows of `rows` that are rare to one view, a frame a kind; `source` has the columns `_needed` of its rows."""
     from pyspark.sql import functions as F
 
-    source, entity = view.rows, [F.col(quoted(name)) for name in view.join_keys.values()]
+    entity = [F.col(quoted(name)) for name in view.join_keys.values()]
     happened = F.col(quoted(view.event_time))
     if entity and view.row_keys:
         row_keys = [quoted(name) for name in view.row_keys]
@@ -59,8 +69,9 @@ def _rare(rows: DataFrame, view: View) -> Iterator[DataFrame]:
     if entity:
         yield _of(rows, view, source.groupBy(*entity, happened).count().where("count > 1").select(*entity))
     edges = [happened if reach is None else happened + F.lit(reach) for reach in _reaches(view)]
-    for at in [*([F.col(quoted(view.until))] if view.until else []), *edges]:
-        yield _of(rows, view, source.select(*entity, at.alias("#at")), F.col(f"rows.{TIMESTAMP}") == F.col("rare.#at"))
+    edges += [F.col(quoted(view.until))] if view.until else []
+    at_edges = source.select(*entity, F.explode(F.array(*edges)).alias("#at"))
+    yield _of(rows, view, at_edges, F.col(f"rows.{TIMESTAMP}") == F.col("rare.#at"))
 
 
 def _reaches(view: View) -> list[timedelta | None]:

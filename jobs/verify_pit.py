@@ -118,9 +118,11 @@ def _source_rows(view: View, sampled: DataFrame) -> Mapping[Entity, list[dict[st
         own = source
     known = [row.asDict(recursive=True) for row in own.collect()]
     if view.row_keys:
-        identities = own.select(*map(quoted, view.row_keys)).distinct()
-        moved = source.join(identities, on=list(view.row_keys), how="left_semi")  # a null meets nothing
-        without_identity = [row for row in known if None in _values(row, view.row_keys)]
+        without_identity = [row for row in known if None in _values(row, view.row_keys)]  # a null meets nothing
+        identities = {identity for row in known if None not in (identity := _values(row, view.row_keys))}
+        schema = source.select(*map(quoted, view.row_keys)).schema
+        wanted = source.sparkSession.createDataFrame(list(identities), schema)
+        moved = source.join(wanted, on=list(view.row_keys), how="left_semi")
         known = [*without_identity, *(row.asDict(recursive=True) for row in moved.collect())]
     versions: dict[Entity, list[dict[str, Any]]] = defaultdict(list)
     for row in known:
