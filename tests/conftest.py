@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.shop.night"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Processes side by side take whole files; all that asks for the shop, whose life takes minutes, is one piece."""
+    for item in items:
+        piece = "the shop" if "shop" in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(piece))
+
+
 @pytest.fixture(autouse=True)
 def environment_stays() -> Iterator[None]:
     """Jobs export settings to this process; no test may see those of another."""
