@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.shop.night"]
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Processes side by side take whole files; all that asks for the shop, whose life takes minutes, is one piece."""
     for item in items:
