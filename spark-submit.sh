@@ -305,7 +305,7 @@ run_tests() {
     marks=(-m '')
     shift
   elif [[ $# == 0 ]]; then # two processes, each with a Spark of its own: one alone mostly waits for its driver
-    beside=(-n 2 --dist loadgroup)
+    beside=(-n 2)
   fi
   cd "$root"
   ruff check || failed+=(ruff)

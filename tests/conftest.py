@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 pytest_plugins = ["tests.shop.night"]
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Processes side by side take whole files; all that asks for the shop, whose life takes minutes, is one piece."""
-    for item in items:
-        piece = "the shop" if "shop" in getattr(item, "fixturenames", ()) else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(piece))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Processes side by side take whole folders; what lives in the shop, whose life takes minutes, is one piece."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            folder = nodeid.partition("::")[0].rpartition("/")[0]
+            return "tests" if folder == "tests/jobs" else folder
+
+    return ByFolder(config, log)
 
 
 @pytest.fixture(autouse=True)
