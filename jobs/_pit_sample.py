@@ -33,17 +33,17 @@ def sampled(rows: DataFrame, views: Sequence[View], keys: Sequence[str], count: 
     by = [F.col(quoted(name)) for name in names]
     chance = F.xxhash64(*by)
 
-    found: set[Row] = set()
+    found: dict[str, Row] = {}  # by their text: keys may be arrays, which have no hash
     for view in views:
         source = view.rows.select(*map(quoted, _needed(view))).persist()
         # Each kind is a query of its own: in one, Spark would plan all of them anew after each of their stages.
         for kind in _rare(rows, view, source):
             few = kind.select(chance.alias("#chance"), *by).orderBy("#chance", *by).limit(count)
-            found.update(few.collect())
+            found |= {str(row): row for row in few.collect()}
         source.unpersist()
     if not found:
         return rows.orderBy(chance, *by).limit(count).collect()
-    first = sorted(found, key=lambda row: (row["#chance"], str(row)))[: count // 2]
+    first = sorted(found.values(), key=lambda row: (row["#chance"], str(row)))[: count // 2]
     rare = rows.sparkSession.createDataFrame([row[1:] for row in first], rows.select(*by).schema)
     chosen = rows.join(rare, on=names, how="left_semi").collect()
     others = rows.join(rare, on=names, how="left_anti").orderBy(chance, *by).limit(count).collect()

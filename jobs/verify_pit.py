@@ -119,9 +119,9 @@ def _source_rows(view: View, sampled: DataFrame) -> Mapping[Entity, list[dict[st
     known = [row.asDict(recursive=True) for row in own.collect()]
     if view.row_keys:
         without_identity = [row for row in known if None in _values(row, view.row_keys)]  # a null meets nothing
-        identities = {identity for row in known if None not in (identity := _values(row, view.row_keys))}
+        identities = {_values(row, view.row_keys): [row[name] for name in view.row_keys] for row in known}
         schema = source.select(*map(quoted, view.row_keys)).schema
-        wanted = source.sparkSession.createDataFrame(list(identities), schema)
+        wanted = source.sparkSession.createDataFrame(list(identities.values()), schema)
         moved = source.join(wanted, on=list(view.row_keys), how="left_semi")
         known = [*without_identity, *(row.asDict(recursive=True) for row in moved.collect())]
     versions: dict[Entity, list[dict[str, Any]]] = defaultdict(list)
@@ -139,7 +139,14 @@ def _source_rows(view: View, sampled: DataFrame) -> Mapping[Entity, list[dict[st
 
 
 def _values(row: Mapping[str, Any], names: tuple[str, ...]) -> Entity:
-    return tuple(row[name] for name in names)
+    """The values as something that may be looked up: keys may be arrays or structs."""
+    return tuple(_hashable(row[name]) for name in names)
+
+
+def _hashable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return tuple((name, _hashable(each)) for name, each in value.items())
+    return tuple(map(_hashable, value)) if isinstance(value, list) else value
 
 
 def _differences(
@@ -153,7 +160,7 @@ def _differences(
 
     Values of personal columns are not shown, nor are those of their entities.
     """
-    entity = tuple(row[key] for key in view.join_keys)
+    entity = _values(row, tuple(view.join_keys))
     answers = oracle.answers(Rules.of(view), row, sources.get(entity, ()))
     clocks = [name for name in (view.event_time, view.available_at) if name is not None]
     is_personal = not personal.isdisjoint(view.columns())

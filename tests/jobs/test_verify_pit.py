@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from jobs import _pit_sample
 from jobs.verify_pit import _differences, _source_rows
 from scorelake.features.asof import as_of
 from scorelake.features.views import View, Window
@@ -89,3 +90,25 @@ def test_every_kind_of_fault_is_found_and_no_other(spark: SparkSession) -> None:
         assert row[name] != value, fault
         (message,) = found(row | {name: value})
         assert f".{name} of ('{key}',)" in message, fault
+
+
+def test_keys_may_be_arrays_and_structs(spark: SparkSession) -> None:
+    rows = [([1, 2], {"n": 1}, T - DAY, T - DAY, 5), ([1, 2], {"n": 1}, T - DAY, T, 6), ([3], {"n": 2}, T, T, 7)]
+    view = View(
+        "value",
+        rows=spark.createDataFrame(rows, "who ARRAY<INT>, id STRUCT<n: INT>, at TIMESTAMP, known TIMESTAMP, v INT"),
+        join_keys={"who": "who"},
+        event_time="at",
+        available_at="known",
+        row_keys=("id",),
+        lookups={"v": "v"},
+    )
+    spine = spark.createDataFrame([([1, 2], T), ([3], T)], "who ARRAY<INT>, event_timestamp TIMESTAMP")
+    answers = as_of(spine, [view])
+    chosen = _pit_sample.sampled(answers, [view], ["who"], 2)
+    sources = _source_rows(view, answers)
+    assert len(chosen) == 2
+    for row in chosen:
+        assert row["v"] == (6 if row["who"] == [1, 2] else 7)
+        assert not list(_differences(view, row.asDict(), sources, {"v": "v"}, frozenset()))
+        assert list(_differences(view, row.asDict() | {"v": 5}, sources, {"v": "v"}, frozenset()))
