@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["tests.shop.night"]
 
+IN_THE_SHOP = ("tests/test_notebooks.py", "tests/test_readme.py")
+"""Files beside those of `tests/jobs` that ask for the shop."""
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
-    """Processes side by side take whole folders; what lives in the shop, whose life takes minutes, is one piece."""
+    """Processes side by side take whole folders; what asks for the shop, whose life takes minutes, is one of them."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFolder(LoadScopeScheduling):  # type: ignore[misc]
         def _split_scope(self, nodeid: str) -> str:
-            folder = nodeid.partition("::")[0].rpartition("/")[0]
-            return "tests" if folder == "tests/jobs" else folder
+            file = nodeid.partition("::")[0]
+            return "tests/jobs" if file in IN_THE_SHOP else file.rpartition("/")[0]
 
     return ByFolder(config, log)
 
