@@ -300,12 +300,12 @@ option() {
 }
 
 run_tests() {
-  local failed=() marks=() beside=()
+  local failed=() options=()
   if [[ ${1-} == --slow ]]; then
-    marks=(-m '')
+    options=(-m '')
     shift
   elif [[ $# == 0 ]]; then # two processes, each with a Spark of its own: one alone mostly waits for its driver
-    beside=(-n 2)
+    options=(-n 2)
   fi
   cd "$root"
   ruff check || failed+=(ruff)
@@ -313,7 +313,7 @@ run_tests() {
   mypy || failed+=(mypy)
   lint-imports || failed+=(lint-imports)
   [[ ${#failed[@]} == 0 ]] || say "failed before the tests: ${failed[*]}"
-  "$python" -m pytest "${marks[@]}" "${beside[@]}" "$@" || failed+=(pytest)
+  "$python" -m pytest "${options[@]}" "$@" || failed+=(pytest)
   [[ ${#failed[@]} == 0 ]]
 }
 

@@ -73,8 +73,9 @@ def _of_silver(lake: Lake, definitions: Definitions, node: Node, dates: RunDates
 
 def _of_gold(lake: Lake, definitions: Definitions, node: Node, dates: RunDates, rows: int) -> Shown:
     contract = definitions.gold[node.table]
-    with _as_of.reader(lake, definitions, node.inputs, instants=len(dates)) as at:
-        frame = rows_of(lake.spark, definitions, node, asked_of(contract, dates), at)
+    asked = asked_of(contract, dates)
+    with _as_of.reader(lake, definitions, node.inputs, instants=len(asked)) as at:
+        frame = rows_of(lake.spark, definitions, node, asked, at)
         return _shown(frame, contract.column_names, contract.personal, rows)
 
 

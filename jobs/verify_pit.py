@@ -117,7 +117,7 @@ def _source_rows(view: View, sampled: DataFrame) -> Mapping[Entity, list[dict[st
     else:
         own = source
     known = [row.asDict(recursive=True) for row in own.collect()]
-    if view.row_keys:
+    if view.row_keys and view.join_keys:  # without keys, every row is known already
         without_identity = [row for row in known if None in _values(row, view.row_keys)]  # a null meets nothing
         identities = {_values(row, view.row_keys): [row[name] for name in view.row_keys] for row in known}
         schema = source.select(*map(quoted, view.row_keys)).schema

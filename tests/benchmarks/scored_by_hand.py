@@ -1,6 +1,6 @@
 """What a careful user writes instead of `score_batch`: the other side of `bench scoring_job`, a process of its own.
 
-    python -m tests.benchmarks.scored_by_hand HOME NIGHT
+    spark-submit tests/benchmarks/scored_by_hand.py HOME NIGHT
 
 The version behind the alias, its booster broadcast once, a slice of features through mapInPandas, deciles, one commit,
 a line in a log. It proves nothing: no digest, no replay, no comparison of definitions.
@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_loaded: dict[str, object] = {}
+_loaded: dict[str, Any] = {}
 
 
 def main(home: str, night: str) -> None:
@@ -48,7 +48,7 @@ def main(home: str, night: str) -> None:
             booster.set_param({"nthread": 1})
         for frame in frames:
             matrix = frame[names].to_numpy(np.float32)
-            yield frame[["id"]].assign(score=_loaded["booster"].inplace_predict(matrix, missing=np.nan))  # type: ignore[attr-defined]
+            yield frame[["id"]].assign(score=_loaded["booster"].inplace_predict(matrix, missing=np.nan))
 
     features = spark.read.format("delta").load(f"{home}/lake/features/heavy_v1").where(F.col("run_date") == night)
     slots = spark.sparkContext.defaultParallelism

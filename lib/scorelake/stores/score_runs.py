@@ -6,7 +6,7 @@ its commit gets its row with the next one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,8 @@ from scorelake.stores.marks import Mark
 from scorelake.tables import Column
 
 if TYPE_CHECKING:
-    from pyspark.sql import Row
+    from pyspark import sql
+    from pyspark.sql import DataFrame, Row
 
 TABLE = "ops.score_runs"
 COLUMNS = (
@@ -47,6 +48,8 @@ Group = tuple[date, str, str]
 
 def record(lake: Lake, model: str, *, steps: Sequence[str]) -> None:
     """Append what is not recorded yet of the newest commits of `steps` to `scores.<model>`."""
+    from pyspark.sql import functions as F
+
     lake.create(TABLE, COLUMNS, partitioned_by=["score_date"], comment="Which version of everything made each night.")
     found = [item for step in steps for item in lake.marks(f"scores.{model}", step).items()]
     known = _known(lake, model, [day for day, _ in found])
@@ -54,8 +57,8 @@ def record(lake: Lake, model: str, *, steps: Sequence[str]) -> None:
     if not new:
         return
     days = sorted({day for day, _, _ in new})
-    published = _totals(lake, f"scores.{model}", days)
-    rejected = _counts(lake, f"quarantine.scores_{model}", days)
+    published = _totals(lake, f"scores.{model}", days, lambda rows: slice_digest(columns_of(rows)))
+    rejected = _totals(lake, f"quarantine.scores_{model}", days, lambda _: [F.count("*").alias("rows")])
     rows = [row for day, version, mark in new for row in _rows(model, day, version, mark, published, rejected)]
     frame = lake.spark.createDataFrame(rows, ", ".join(column.ddl for column in COLUMNS))
     lake.append(frame, TABLE, Mark(runs.run_id(), "log", tuple(days)))
@@ -68,27 +71,22 @@ def _known(lake: Lake, model: str, days: Sequence[date]) -> set[tuple[date, str,
     return {(row["score_date"], row["run_id"], row["table_version"]) for row in found}
 
 
-def _totals(lake: Lake, table: str, days: Iterable[date]) -> Mapping[Group, Row]:
-    """Rows and digest of each night, role and version."""
+def _totals(
+    lake: Lake, table: str, days: Iterable[date], figures: Callable[[DataFrame], Sequence[sql.Column]]
+) -> Mapping[Group, Row]:
+    """`figures` of each night, role and version."""
     frame = lake.read_slices(table, days, column="score_date")
-    found = frame.groupBy("score_date", "role", "model_version").agg(*slice_digest(columns_of(frame))).collect()
+    found = frame.groupBy("score_date", "role", "model_version").agg(*figures(frame)).collect()
     return {(row["score_date"], row["role"], row["model_version"]): row for row in found}
 
 
-def _counts(lake: Lake, table: str, days: Iterable[date]) -> Mapping[Group, int]:
-    """Rows of each night, role and version."""
-    frame = lake.read_slices(table, days, column="score_date")
-    found = frame.groupBy("score_date", "role", "model_version").count().collect()
-    return {(row["score_date"], row["role"], row["model_version"]): row["count"] for row in found}
-
-
 def _rows(
-    model: str, day: date, version: int, mark: Mark, published: Mapping[Group, Row], rejected: Mapping[Group, int]
+    model: str, day: date, version: int, mark: Mark, published: Mapping[Group, Row], rejected: Mapping[Group, Row]
 ) -> Iterable[tuple[Any, ...]]:
     roles: Any = mark.notes["roles"]
     for role in roles:
         group = (day, role["role"], role["model_version"])
-        mine = published.get(group)
+        mine, refused = published.get(group), rejected.get(group)
         yield (
             day,
             model,
@@ -98,7 +96,7 @@ def _rows(
             role["way"],
             role["failure"],
             mine["rows"] if mine is not None else 0,
-            rejected.get(group, 0),
+            refused["rows"] if refused is not None else 0,
             mine["digest"] if mine is not None else Decimal(0),
             version,
             dict(mark.inputs),
