@@ -6,6 +6,7 @@ Writes  the same tables, compacted; no row and no slice changes
     ./spark-submit.sh maintain_tables --env local
     ./spark-submit.sh maintain_tables --env local --only silver.transactions --keep-days 30
 
+A slice of a contract with `cluster_by` is laid out by these columns, once after it was written, instead of compacted.
 What killed steps had staged (rows on their way, personal ones too) goes as well. Versions younger than --keep-days,
 or than the `retention` of the table's contract, stay readable, and so does every version that the manifest of a live
 model names: one with an alias, or the champion that a rollback returns to. Safe to repeat and to interrupt.
@@ -13,7 +14,7 @@ model names: one with an alias, or the champion that a rollback returns to. Safe
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,8 @@ from scorelake.nightly import graph
 from scorelake.runs import Outcome
 from scorelake.settings import Settings
 from scorelake.stores import staging
-from scorelake.stores.lake import Lake
-from scorelake.tables import LEAST_RETENTION
+from scorelake.stores.lake import Lake, slices
+from scorelake.tables import LEAST_RETENTION, Versioned, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -57,7 +58,10 @@ def run(spark: SparkSession, settings: Settings, only: Names = ALL, *, keep_days
     needed = _manifests.named_by_live_models(lake, _registry.connect(settings), definitions.models)
 
     keep = {table: retention(definitions, table) or timedelta(days=keep_days) for table in tables}
-    notes = [maintain(lake, table, keep[table], needed.get(table, ())) for table in cli.chosen(tables, only)]
+    notes = [
+        maintain(lake, table, keep[table], needed.get(table, ()), clustering(definitions, table))
+        for table in cli.chosen(tables, only)
+    ]
     left = staging.clear(lake, runs.wall_clock() - _LONGEST_STEP)
     if left:
         notes.append(f"removed what {left} killed steps had staged")
@@ -71,13 +75,42 @@ def retention(definitions: Definitions, table: str) -> timedelta | None:
     return contract.retention if contract is not None else None
 
 
-def maintain(lake: Lake, table: str, keep: timedelta, needed: Collection[int]) -> str:
+def clustering(definitions: Definitions, table: str) -> tuple[str, ...]:
+    """The columns by which the contract of a table lays its rows out."""
+    contract = definitions.tables.get(table)
+    return contract.cluster_by if isinstance(contract, Versioned) else ()
+
+
+def maintain(lake: Lake, table: str, keep: timedelta, needed: Collection[int], cluster_by: Sequence[str] = ()) -> str:
     """Compact, then vacuum all but what is younger than `keep` or belongs to a `needed` version; what was done."""
-    [metrics] = [row["metrics"] for row in lake.spark.sql(f"OPTIMIZE {lake.identifier(table)}").collect()]
+    done = _clustered(lake, table, cluster_by) if cluster_by else _optimized(lake, table)
     reach = keep_of(keep, [at for version in needed if (at := lake.committed_at(table, version))])
     lake.vacuum(table, reach)
     told = f", all since version {min(needed)} is kept for a model" if reach > keep else ""
-    return f"{table}: {metrics['numFilesRemoved']} files became {metrics['numFilesAdded']}{told}"
+    return f"{table}: {done}{told}"
+
+
+def _optimized(lake: Lake, table: str, how: str = "") -> str:
+    [metrics] = [row["metrics"] for row in lake.spark.sql(f"OPTIMIZE {lake.identifier(table)} {how}").collect()]
+    return f"{metrics['numFilesRemoved']} files became {metrics['numFilesAdded']}"
+
+
+def _clustered(lake: Lake, table: str, columns: Sequence[str]) -> str:
+    """Lay out the slices that were written since the last time; Delta would rewrite all of them every night.
+
+    What was committed while the last one read is not in it, so its own read version is what counts.
+    """
+    from pyspark.sql import functions as F
+
+    history = lake.spark.sql(f"DESCRIBE HISTORY {lake.identifier(table)}")
+    before = history.where(F.col("operation") == "OPTIMIZE").where(
+        F.from_json("operationParameters.zOrderBy", "array<string>") == F.array(*map(F.lit, columns))
+    )
+    [seen] = before.agg(F.max("readVersion")).collect()[0]
+    written = {day for one in lake.commits(table) if seen is None or one.version > seen for day in one.mark.dates}
+    if not written:
+        return "laid out already"
+    return _optimized(lake, table, f"WHERE {slices(written)} ZORDER BY ({', '.join(map(quoted, columns))})")
 
 
 def keep_of(keep: timedelta, needed: Collection[datetime]) -> timedelta:

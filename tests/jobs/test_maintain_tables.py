@@ -101,6 +101,34 @@ def test_the_reach_of_a_vacuum_leaves_room_until_the_next_one() -> None:
     assert maintain_tables.keep_of(timedelta(days=400), [now - timedelta(days=100)]) == timedelta(days=400)
 
 
+def test_a_slice_is_laid_out_by_its_clustering_columns_once(spark: SparkSession, tmp_path: Path) -> None:
+    spark.sql("DROP SCHEMA IF EXISTS silver CASCADE")
+    lake = Lake(spark, LakeSettings(root=str(tmp_path)))
+    kinds = {"k": "int", "größe": "int", "run_date": "date"}
+    lake.create(TABLE, [Column(name=name, type=kind) for name, kind in kinds.items()], partitioned_by=["run_date"])
+    days, told = (DAY, DAY + timedelta(days=1)), list[str]()
+    spark.conf.set("spark.databricks.delta.optimize.maxFileSize", 4_000)
+    try:
+        for day in days:
+            shuffled = spark.range(4_000).selectExpr("CAST(id % 1000 AS INT) AS k", "CAST(id AS INT) AS `größe`")
+            rows = shuffled.repartition(4).selectExpr("*", f"DATE'{day}' AS run_date")
+            lake.replace_slices(rows, TABLE, Mark(f"r{day}", "build_silver", (day,)))
+            told += [maintain_tables._clustered(lake, TABLE, ["k", "größe"]) for _ in range(2)]
+    finally:
+        spark.conf.unset("spark.databricks.delta.optimize.maxFileSize")
+    # Of the second night the first slice was left alone.
+    assert told == [told[0], "laid out already"] * 2
+    slice_ = lake.read(TABLE).where(f"run_date = DATE'{DAY}'")
+    files = [
+        set(rows.select("_metadata.file_path").toArrow().column(0).to_pylist())
+        for rows in (slice_, slice_.where("k < 10"))
+    ]
+    assert len(files[1]) < len(files[0]) / 2
+    assert lake.read(TABLE).distinct().count() == 8_000
+    assert lake.slices(TABLE) == set(days)
+    spark.sql("DROP SCHEMA IF EXISTS silver CASCADE")
+
+
 def test_what_killed_steps_had_staged_is_removed_once_nobody_can_be_at_it(lakes: tuple[Lake, Lake]) -> None:
     lake, _ = lakes
     rows = lake.spark.range(3)

@@ -9,7 +9,7 @@ from scorelake.definitions import Definitions
 from scorelake.digests import definition_hash, python_meaning
 from scorelake.transform import python
 
-_NOT_MEANING = {"description", "retention", "personal"}
+_NOT_MEANING = {"description", "retention", "personal", "cluster_by"}
 
 
 def table(definitions: Definitions, name: str) -> str:

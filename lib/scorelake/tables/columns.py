@@ -16,6 +16,8 @@ DELETED = "is_deleted"
 """Of a version: it makes its key invisible."""
 RESERVED = frozenset({*PROVENANCE, "score_date", "raw", "extra", DELETED, "reasons", "changes"})
 """Engine columns; a source that has one is renamed in its contract (`rename:`), else refused."""
+HELPER = "__"
+"""What the names of columns begin with that queries make beside those of a table; no contract has such a one."""
 AUDIT = frozenset({"ingested_at", "run_id", "scored_at"})
 """Columns that enter no digest, no hash and no equality (semantics, section 5)."""
 

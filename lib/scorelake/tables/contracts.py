@@ -11,13 +11,16 @@ from scorelake.dates import Duration
 from scorelake.strict_yaml import Definition
 from scorelake.tables import calendars
 from scorelake.tables.calendars import Calendar
-from scorelake.tables.columns import RESERVED, UNSTORABLE, ColumnDDL, is_number
+from scorelake.tables.columns import HELPER, RESERVED, UNSTORABLE, ColumnDDL, is_number
 from scorelake.tables.judging import Expectation, Freshness, ProfileCheck, Share, Volume
 from scorelake.tables.sources import AnySource
 from scorelake.tables.standards import FiguresFile, Standard
 
 LEAST_RETENTION = timedelta(days=7)
 """A running job may still read what was replaced since."""
+
+STATISTICS = 32
+"""Columns of which Delta keeps the least and greatest value in a file."""
 
 
 class Availability(Definition):
@@ -110,6 +113,7 @@ class Contract(Definition):
         if unstorable:
             raise ValueError(f"Delta stores no column named {unstorable[0]!r} (space , ; {{ }} ( ) = tab); use rename:")
         taken = sorted(RESERVED & {name.lower() for name in names} - self._own_engine_columns())
+        taken += [name for name in names if name.startswith(HELPER)]
         if taken:
             raise ValueError(f"reserved for the engine: {', '.join(taken)}; rename the column")
         self._require_columns("personal", self.personal)
@@ -145,6 +149,11 @@ class Versioned(Contract):
     event_time: str | None = Field(default=None, description="TIMESTAMP column; without it, available_at.")
     availability: Availability | None = None
     tie_break: str | None = Field(default=None, description="Decides between rows of equal stamps; greatest wins.")
+    cluster_by: tuple[str, ...] = Field(
+        default=(),
+        description="maintain_tables lays the rows of a slice out by these columns (Z-order), so that whoever asks for "
+        "a few of their values opens few files. No answer depends on it.",
+    )
     expectations: tuple[Expectation, ...] = ()
     transform: str | None = Field(default=None, description="module:function in <conf-dir>/python, instead of SQL.")
     reads: tuple[str, ...] = Field(default=(), description="Tables that the transform reads; of SQL they are known.")
@@ -164,10 +173,19 @@ class Versioned(Contract):
         for key in (self.event_time, self.availability.column if self.availability else None):
             if key is not None and types[key] != "timestamp":
                 raise ValueError(f"{key}: a clock must be TIMESTAMP, found {types[key].upper()}")
+        self._require_clusterable(types)
         floats = [key for key in self.keys if types[key] in ("float", "double")]
         if floats:
             raise ValueError(f"keys: floating point is no key: {', '.join(floats)}")
         return self
+
+    def _require_clusterable(self, types: dict[str, str]) -> None:
+        self._require_columns("cluster_by", self.cluster_by)
+        for name in self.cluster_by:
+            if self.column_names.index(name) >= STATISTICS:
+                raise ValueError(f"cluster_by: Delta knows bounds of the first {STATISTICS} columns; move {name} there")
+            if types[name] in ("boolean", "binary") or types[name].startswith(("array<", "map<", "struct<")):
+                raise ValueError(f"cluster_by: {name} is {types[name].upper()}, of which Delta knows no bounds")
 
     @property
     def total_order(self) -> tuple[str, ...]:
