@@ -212,13 +212,14 @@ def test_markers_mean_each_rows_own_run_date(spark: SparkSession) -> None:
 def test_a_joined_table_counts_as_of_each_rows_own_instant(spark: SparkSession) -> None:
     bronze = bronze_contract("k STRING", "b STRING")
     lookup = Silver.model_validate(
-        {"name": "silver.p", "description": "p", "columns": ["id BIGINT", "name STRING"], "keys": ["id"]}
+        {"name": "silver.p", "description": "p", "columns": ["id BIGINT", "valid_to STRING"], "keys": ["id"]}
     )
     versions = spark.createDataFrame(
         [(1, "old", T1, D1), (1, "new", T2, D2), (2, "late", datetime(2024, 1, 4), date(2024, 1, 3))],
-        "id BIGINT, name STRING, available_at TIMESTAMP, run_date DATE",
+        "id BIGINT, valid_to STRING, available_at TIMESTAMP, run_date DATE",
     )
-    query = "SELECT t.k, p.name FROM bronze.t LEFT JOIN silver.p ON p.id = CAST(t.k AS BIGINT)"
+    query = """SELECT `a row`.k, valid_to AS name
+        FROM bronze.t AS `a row` LEFT JOIN silver.p AS `a price` ON `a price`.id = CAST(`a row`.k AS BIGINT)"""
     rows = received(spark, bronze, [(D1, "1", ""), (D2, "1", ""), (D2, "2", ""), (D2, None, ""), (D2, "x", "")])
     found = silver.candidates(
         spark,

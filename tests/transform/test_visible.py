@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scorelake.tables import Silver
 from scorelake.transform import visible
-from scorelake.transform.visible import History
+from scorelake.transform.visible import SINCE, UNTIL, History
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -104,7 +104,7 @@ def test_intervals_say_the_same_for_every_instant(spark: SparkSession, worlds: l
         t = day(drop)
         found: dict[int, list[tuple[Any, ...]]] = {world: [] for world in range(len(worlds))}
         for row in rows:
-            if row["valid_from"] <= t and (row["valid_to"] is None or t < row["valid_to"]):
+            if row[SINCE] <= t and (row[UNTIL] is None or t < row[UNTIL]):
                 found[row["world"]].append((row["k"], row["v"]))
         expected = {
             world: [pair for pair in as_known(versions, drop) if pair[0] is not None]
@@ -148,7 +148,7 @@ def test_an_empty_snapshot_deletes_everything(spark: SparkSession) -> None:
     dates = [DAY_0 + timedelta(days=n) for n in (0, 1, 2, 3)]
     history = History(stored(spark, [SNAPSHOTS]), contract(), snapshots=dates)
     assert [seen(history, day(n)) for n in (1, 2, 3)] == [[("a", 2)], [], [("b", 3)]]
-    ends = {(row["k"], row["v"]): row["valid_to"] for row in visible.intervals(history).collect()}
+    ends = {(row["k"], row["v"]): row[UNTIL] for row in visible.intervals(history).collect()}
     assert ends == {("a", 1): day(1), ("b", 1): day(1), ("a", 2): day(2), ("b", 3): None}
 
 

@@ -18,8 +18,9 @@ from sqlglot import exp
 
 from scorelake import sql
 from scorelake.errors import ConfigError
-from scorelake.tables import spark_type
+from scorelake.tables import quoted, spark_type
 from scorelake.transform import casting
+from scorelake.transform.visible import SINCE, UNTIL
 
 _TRIED = {exp.Add: "try_add", exp.Sub: "try_subtract", exp.Mul: "try_multiply", exp.Div: "try_divide"}
 _CASTS = {
@@ -47,7 +48,7 @@ def rewrite(
     time_zone: str | None,
     carry: str,
 ) -> Rewritten:
-    """The query over `views`, whose joined ones have valid_from and valid_to. It has passed sql.check_silver.
+    """The query over `views`, whose joined ones are `visible.intervals`. It has passed sql.check_silver.
 
     `star`: what `*` stands for. `carry`: the column of the bronze view that rides along.
     """
@@ -57,10 +58,10 @@ def rewrite(
     row = tree.args["from_"].this.alias_or_name
     _expand_star(tree, row, star)
     _bind(tree, row)
-    _as_of_joins(tree, row)
     _within_slices(tree, row)
     for table in list(tree.find_all(exp.Table)):
-        table.replace(exp.to_table(views[sql.table_name(table)], alias=table.alias_or_name))
+        alias = exp.to_identifier(table.alias_or_name, quoted=True)
+        table.replace(exp.to_table(views[sql.table_name(table)], alias=alias))
     for column in tree.find_all(exp.Column):
         column.set("db", None)
     flags: dict[str, str] = {}
@@ -73,6 +74,7 @@ def rewrite(
             tree.append("expressions", exp.alias_(fails, flags[tried.alias_or_name]))
     for join in tree.args.get("joins") or ():
         join.set("on", _tried(join.args["on"], time_zone))
+    _as_of_joins(tree, row)
     tree.append("expressions", exp.column(carry, table=row, quoted=True))
     return Rewritten(sql.render(tree), flags)
 
@@ -92,13 +94,13 @@ def _expand_star(tree: exp.Select, row: str, star: Iterable[str]) -> None:
 
 
 def _as_of(row: str) -> str:
-    return f"CAST(date_add({row}.run_date, 1) AS TIMESTAMP)"
+    return f"CAST(date_add({quoted(row)}.run_date, 1) AS TIMESTAMP)"
 
 
 def _bind(tree: exp.Select, row: str) -> None:
     instants = {
-        "run_date": f"{row}.run_date",
-        "data_start": f"CAST({row}.run_date AS TIMESTAMP)",
+        "run_date": f"{quoted(row)}.run_date",
+        "data_start": f"CAST({quoted(row)}.run_date AS TIMESTAMP)",
         "data_end": _as_of(row),
         "as_of": _as_of(row),
     }
@@ -109,15 +111,14 @@ def _bind(tree: exp.Select, row: str) -> None:
 def _as_of_joins(tree: exp.Select, row: str) -> None:
     for join in tree.args.get("joins") or ():
         other = join.this.alias_or_name
-        counts = (
-            f"{other}.valid_from <= {_as_of(row)} AND ({other}.valid_to IS NULL OR {_as_of(row)} < {other}.valid_to)"
-        )
+        since, until = f"{quoted(other)}.{SINCE}", f"{quoted(other)}.{UNTIL}"
+        counts = f"{since} <= {_as_of(row)} AND ({until} IS NULL OR {_as_of(row)} < {until})"
         join.set("on", exp.and_(exp.paren(join.args["on"]), _expression(counts)))
 
 
 def _within_slices(tree: exp.Select, row: str) -> None:
     for window in tree.find_all(exp.Window):
-        window.append("partition_by", exp.column("run_date", table=row))
+        window.append("partition_by", exp.column("run_date", table=row, quoted=True))
 
 
 def _expression(text: str) -> exp.Expr:

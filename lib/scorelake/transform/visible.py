@@ -22,8 +22,8 @@ At = Callable[[str, datetime], "DataFrame"]
 """Name of a table and instant t (naive UTC) -> its rows visible at t."""
 
 
-_UNTIL = "__until"
-"""The instant from which a version counts no more; null: until further notice."""
+SINCE, UNTIL = "__since", "__until"
+"""The instants from which a version counts, and counts no more; null: until further notice."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def visible_at(history: History, t: datetime) -> DataFrame:
     if history.snapshots is not None:
         rows = _newest_snapshot(history.snapshots, rows, t)
     elif history.has_ends:
-        rows = rows.where(F.col(_UNTIL).isNull() | (F.col(_UNTIL) > F.lit(t)))
+        rows = rows.where(F.col(UNTIL).isNull() | (F.col(UNTIL) > F.lit(t)))
     elif history.has_versions:
         rows = _one_version(history, rows)
     if DELETED in rows.columns:
@@ -130,15 +130,15 @@ def with_ends(history: History) -> History:
     if not history.has_versions or history.corrected is None:
         return history
     contested, single = _parted(history.contract, history.rows, history.corrected)
-    rows = single.withColumn(_UNTIL, F.lit(None).cast("timestamp")).unionByName(_with_ends(history, contested))
+    rows = single.withColumn(UNTIL, F.lit(None).cast("timestamp")).unionByName(_with_ends(history, contested))
     return replace(history, rows=rows, has_ends=True)
 
 
 def intervals(history: History) -> DataFrame:
-    """Visible versions with the time for which each counts: contract columns, `valid_from`, `valid_to` (excluded).
+    """Visible versions with the time for which each counts: contract columns, SINCE, UNTIL (excluded).
 
-    `valid_to` null: until further notice. For joining many instants at once: a row counts at t when
-    valid_from <= t < valid_to. Rows with a null in their keys are left out, as no key equals them.
+    UNTIL null: until further notice. For joining many instants at once: a row counts at t when SINCE <= t < UNTIL. Rows
+    with a null in their keys are left out, as no key equals them.
     """
     keys = history.contract.keys
     rows = history.rows.where(~has_null_key(keys) & F.col("available_at").isNotNull())
@@ -147,10 +147,10 @@ def intervals(history: History) -> DataFrame:
     elif history.has_versions:
         rows = _with_ends(history, rows)
     else:
-        rows = rows.withColumn(_UNTIL, F.lit(None).cast("timestamp"))
+        rows = rows.withColumn(UNTIL, F.lit(None).cast("timestamp"))
     if DELETED in rows.columns:
         rows = rows.where("NOT is_deleted")
-    clocks = [F.col("available_at").alias("valid_from"), F.col(_UNTIL).alias("valid_to")]
+    clocks = [F.col("available_at").alias(SINCE), F.col(UNTIL)]
     return rows.select(*(quoted(name) for name in history.contract.column_names), *clocks)
 
 
@@ -160,10 +160,10 @@ def _with_ends(history: History, rows: DataFrame) -> DataFrame:
     newest = Window.partitionBy(*keys, "available_at").orderBy(*newest_first(history.contract))
     following = Window.partitionBy(*keys).orderBy("available_at")
     one_a_stamp = rows.withColumn("__rank", F.row_number().over(newest)).where("__rank = 1").drop("__rank")
-    return one_a_stamp.withColumn(_UNTIL, F.lead("available_at").over(following))
+    return one_a_stamp.withColumn(UNTIL, F.lead("available_at").over(following))
 
 
 def _snapshot_ends(spark: SparkSession, snapshots: Collection[date]) -> DataFrame:
     """run_date -> the instant from which the next snapshot counts."""
     ends = [(one, as_of(following)) for one, following in pairwise(sorted(snapshots))]
-    return spark.createDataFrame(ends, f"run_date DATE, {_UNTIL} TIMESTAMP")
+    return spark.createDataFrame(ends, f"run_date DATE, {UNTIL} TIMESTAMP")
