@@ -1,7 +1,8 @@
 """What the platform itself costs in a run: CPU outside of the steps' own work, of the whole run, in the same run.
 
-The shop's tables from bronze to gold: its history as one range, then one more night by itself. Lock, order, marks and
-log are the platform's; what a step does between its start and its end is its own. The session's start is told apart.
+The shop's tables from bronze to gold: its first days, which find a cold JVM and a lake without tables, then its history
+as one range, one more night by itself, and that night again. Lock, order, marks and log are the platform's; what a step
+does between its start and its end is its own. The session's start is told apart.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from tests.shop.night import settings_in
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
+DAYS, FIRST = 180, 10
 LAYERS = ("bronze", "silver", "gold", "quarantine", "ops")
 
 
@@ -47,21 +49,23 @@ class Run:
 
 
 def bench(spark: SparkSession, options: Options) -> Report:
-    """The platform's share of a year of the shop in one run, of one night, and of a night with nothing to do."""
-    days = max(30, round(len(land.YEAR) * options.scale))
-    history = RunDates(land.YEAR.first, land.YEAR.first + timedelta(days=days - 2))
+    """The platform's share of half a year of the shop in one run, of one night, and of a night with nothing to do."""
+    days = max(30, round(DAYS * options.scale))
+    first = RunDates(land.YEAR.first, land.YEAR.first + timedelta(days=FIRST - 1))
+    history = RunDates(first.last + timedelta(days=1), land.YEAR.first + timedelta(days=days - 2))
     tonight = RunDates.single(history.last + timedelta(days=1))
     with tempfile.TemporaryDirectory() as folder:
         settings = settings_in(Path(folder))
-        land.land(Path(settings.landing.root), RunDates(history.first, tonight.last))
+        land.land(Path(settings.landing.root), RunDates(first.first, tonight.last))
         found = {
             name: _run(spark, settings, dates)
-            for name, dates in {"history": history, "night": tonight, "idle": tonight}.items()
+            for name, dates in {"first": first, "history": history, "night": tonight, "idle": tonight}.items()
         }
     for layer in LAYERS:
         spark.sql(f"DROP SCHEMA IF EXISTS {layer} CASCADE")
     cpu = {name: run.whole for name, run in found.items()} | {f"{name} steps": run.steps for name, run in found.items()}
     shares = {"overhead_share": found["history"].share, "overhead_share_of_one_night": found["night"].share}
+    shares |= {"overhead_share_of_the_first_days": found["first"].share}
     equal = not any(run.failed for run in found.values()) and found["idle"].rows == 0 < found["night"].rows
     return Report("overhead", equal, cpu, shares, sum(run.rows for run in found.values()), 1)
 

@@ -62,6 +62,12 @@ def test_who_holds_it_is_seen_inside_the_block_and_nobody_after(lake: Lake) -> N
     assert lease.holder(lake, "night") is None
 
 
+def test_a_first_start_that_comes_late_leaves_the_row_to_the_other_one(lake: Lake) -> None:
+    with lease.taken(lake, "night"):
+        [found] = lease._seeded(lake, "night")
+        assert found.run_id == "mine"
+
+
 def test_it_is_given_back_when_the_run_fails(lake: Lake) -> None:
     with pytest.raises(ZeroDivisionError), lease.taken(lake, "night"):
         raise ZeroDivisionError

@@ -257,11 +257,14 @@ class Lake:
         homes = {name: self.home(name) for name in mark.inputs if self.other is not None}
         return replace(mark, read_from={name: home.place for name, home in homes.items() if home is not self})
 
-    def update(self, name: str, values: Mapping[str, object], condition: str) -> None:
-        """Set columns of the rows that meet `condition`; of two writers the second meets what the first has left."""
+    def update(self, name: str, values: Mapping[str, object], condition: str) -> int:
+        """Set columns of the rows that meet `condition`; how many did. Of two writers the second meets what the first
+        has left.
+        """
         columns = ", ".join(f"{quoted(column)} = :{column}" for column in values)
         statement = f"UPDATE {self.identifier(name)} SET {columns} WHERE {condition}"
-        self._retrying(lambda: self.spark.sql(statement, dict(values)))
+        [done] = self._retrying(lambda: self.spark.sql(statement, dict(values)).collect())
+        return int(done["num_affected_rows"])
 
     def insert_unless(self, frame: DataFrame, name: str, condition: str) -> None:
         """Add the rows of `frame` (s) for which no row of the table (t) meets `condition`.

@@ -1,6 +1,7 @@
 """One night at a time: a row of `ops.locks` that is taken by compare-and-set, kept alive, and given back.
 
-The row changes hands by an UPDATE that names the holder it was read with; of two that try, Delta lets one win.
+The row changes hands by an UPDATE that names the holder it was read with; of two that try, Delta lets one win, and the
+other is told that it changed no row.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ from datetime import datetime, timedelta
 from scorelake import runs
 from scorelake.errors import Busy
 from scorelake.stores.lake import Lake
-from scorelake.stores.marks import Mark
 from scorelake.tables import Column
 
 log = logging.getLogger("scorelake.lease")
@@ -64,10 +64,7 @@ class Holder:
 
 def holder(lake: Lake, name: str) -> Holder | None:
     """Who holds the lease now."""
-    if not lake.exists(LOCKS):
-        return None
-    [*rows] = lake.read(LOCKS).where(f"name = '{name}' AND run_id <> ''").limit(1).collect()
-    return Holder(*(rows[0][column.name] for column in COLUMNS[1:])) if rows else None
+    return next((found for found in _rows(lake, name) if found.run_id), None) if lake.exists(LOCKS) else None
 
 
 @contextmanager
@@ -76,19 +73,17 @@ def taken(lake: Lake, name: str, *, bury: Callable[[Holder], None] | None = None
 
     A dead one's is taken over with a warning; `bury` is called before, and so perhaps by more than one.
     """
-    _seed(lake, name)
-    before = holder(lake, name)
-    if before is not None:
+    lake.create(LOCKS, COLUMNS, partitioned_by=["name"], comment="Who runs what just now.")
+    [before] = _rows(lake, name) or _seeded(lake, name)
+    if before.run_id:
         if not before.is_dead(runs.wall_clock()):
             raise _busy(name, before)
         log.warning("taking over from run %s on %s, which has died", before.run_id, before.host)
         if bury is not None:
             bury(before)
     mine = _this_process()
-    _update(lake, name, asdict(mine), before.condition if before else "run_id = ''")
-    after = holder(lake, name)
-    if after is None or after.condition != mine.condition:
-        raise _busy(name, after)
+    if not _update(lake, name, asdict(mine), before.condition if before.run_id else "run_id = ''"):
+        raise _busy(name, holder(lake, name))
     done = threading.Event()
     threading.Thread(target=_keep_alive, args=(lake, name, mine, done), daemon=True).start()
     try:
@@ -111,16 +106,23 @@ def _keep_alive(lake: Lake, name: str, mine: Holder, done: threading.Event) -> N
             log.warning("no sign of life given: %s", error)
 
 
-def _seed(lake: Lake, name: str) -> None:
-    lake.create(LOCKS, COLUMNS, partitioned_by=["name"], comment="Who runs what just now.")
-    if lake.read(LOCKS).where(f"name = '{name}'").isEmpty():
-        ddl = ", ".join(column.ddl for column in COLUMNS)
-        row = lake.spark.createDataFrame([(name, "", None, None, None, None, None)], ddl)
-        lake.replace_where(row, LOCKS, Mark(runs.run_id(), "lease", ()), f"name = '{name}'")
+def _rows(lake: Lake, name: str) -> list[Holder]:
+    """The lease's row; without a run id nobody holds it. None before it was first taken."""
+    rows = lake.read(LOCKS).where(f"name = '{name}'").limit(1).collect()
+    return [Holder(*(row[column.name] for column in COLUMNS[1:])) for row in rows]
 
 
-def _update(lake: Lake, name: str, values: dict[str, object], condition: str) -> None:
-    lake.update(LOCKS, values, f"name = '{name}' AND {condition}")
+def _seeded(lake: Lake, name: str) -> list[Holder]:
+    """The row that nobody holds; of two that make it at once, one finds that of the other."""
+    ddl = ", ".join(column.ddl for column in COLUMNS)
+    row = lake.spark.createDataFrame([(name, "", None, None, None, None, None)], ddl)
+    lake.insert_unless(row, LOCKS, "t.name = s.name")
+    return _rows(lake, name)
+
+
+def _update(lake: Lake, name: str, values: dict[str, object], condition: str) -> bool:
+    """Whether the row was still as `condition` says, and has the values now."""
+    return lake.update(LOCKS, values, f"name = '{name}' AND {condition}") > 0
 
 
 def _busy(name: str, other: Holder | None) -> Busy:
