@@ -67,7 +67,8 @@ def _build(lake: Lake, definitions: Definitions, repo: FeatureRepo, node: Node, 
         if histories.is_kept(view):
             histories.refresh(lake, view, run_id=runs.run_id(), conf_dir=conf_dir)
     stored = histories.reader(lake, conf_dir)
-    answered = retrieve.features(spine, request, tables=lake, conf_dir=conf_dir, stored=stored)
+    labels = lake.read(spec.label).count()  # of which the spine has a part; Delta's log knows
+    answered = retrieve.features(spine, request, tables=lake, rows=labels, conf_dir=conf_dir, stored=stored)
     rows = answered.withColumn("run_date", F.lit(day)).withColumn("run_id", F.lit(runs.run_id()))
 
     columns = columns_of(rows)

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
@@ -114,7 +114,11 @@ def act(frame: DataFrame) -> None:
 
 
 def wake(spark: SparkSession) -> None:
-    """Start the Python workers of a local session where they have gone, with the engine imported."""
+    """Start the Python workers of a local session where they have gone, with the engine imported, and clear the heap
+    of what the side before has left on it.
+    """
+    jvm: Any = spark.sparkContext._jvm
+    jvm.System.gc()
     spark.range(0, 2, 1, 2).mapInArrow(_import_engine, "id bigint").collect()  # no row
 
 

@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scorelake.feature_store.retrieve import FEW
 from scorelake.features.asof import as_of
 from scorelake.features.history import as_of_intervals, intervals
 from scorelake.features.views import View, Window
@@ -119,9 +120,9 @@ def _compare(spark: SparkSession, options: Options, sparse: Tables, dense: Table
     feast = feast_spark.store(sparse.events.parent, sparse)
 
     def stored() -> DataFrame:
-        events = spark.read.parquet(str(sparse.events))
-        table = spark.read.parquet(str(interval_table))
-        return as_of_intervals(spark.read.parquet(str(sparse.labels)), view(events), table)
+        events, labels = (spark.read.parquet(str(place)) for place in (sparse.events, sparse.labels))
+        few = labels if labels.count() <= FEW else None  # as the jobs do
+        return as_of_intervals(labels, view(events), spark.read.parquet(str(interval_table)), questions=few)
 
     equal = True
     theirs = feast_spark.lookup(feast, spark, sparse)

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 
+def rows_of(entity_df: Any) -> int | None:
+    """How many rows a pandas frame has; of what Spark would have to compute nobody knows yet."""
+    is_spark = entity_df is None or isinstance(entity_df, str) or hasattr(entity_df, "sparkSession")
+    return None if is_spark else len(entity_df)
+
+
 def of_frame(spark: SparkSession, entity_df: Any, request: Request) -> DataFrame:
     """`entity_df` as a Spark frame whose event timestamp is a TIMESTAMP in UTC.
 

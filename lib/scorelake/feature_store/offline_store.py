@@ -94,6 +94,7 @@ class LakeOfflineStore(OfflineStore):
             timestamp=timestamp,
             full_feature_names=full_feature_names,
             audit=options.audit,
+            rows=entity_frames.rows_of(entity_df),
             conf_dir=options.conf_dir,
             stored=histories.reader(lake, options.conf_dir),
         )

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from scorelake.feature_store.histories import Stored
 
 EVENT_TIMESTAMP = "event_timestamp"
+FEW = 250_000
+"""Keys and instants of so many rows fit the memory of every task."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ def features(
     full_feature_names: bool = False,
     audit: bool = False,
     between: tuple[datetime, datetime] | None = None,
+    rows: int | None = None,
     conf_dir: str | None = None,
     stored: Stored = lambda _: None,
 ) -> DataFrame:
@@ -61,8 +64,9 @@ def features(
 
     Features are called by their own name, or `<view>__<feature>` with `full_feature_names`. With `audit` follow, for
     each view of lookups, `<view>__event_time` and `<view>__age` (seconds) of the source row. `between` promises that
-    every instant of the spine lies in it, so that less is read. `stored` finds interval tables of views; the answer is
-    the same without. UsageError when names would meet or a join key is missing.
+    every instant of the spine lies in it, and `rows` that it has no more of them, so that less is read and moved.
+    `stored` finds interval tables of views; the answer is the same without. UsageError when names would meet or a join
+    key is missing.
     """
     from pyspark.sql import functions as F
 
@@ -79,7 +83,16 @@ def features(
     for view, table, selection in zip(views, kept, request.selections, strict=True):
         if table is not None:
             keys = selection.join_keys
-            answered = as_of_intervals(answered, view, table, timestamp=timestamp, audit=audit, keys=keys)
+            answered = as_of_intervals(
+                answered,
+                view,
+                table,
+                timestamp=timestamp,
+                audit=audit,
+                keys=keys,
+                between=between,
+                questions=spine if rows is not None and rows <= FEW else None,
+            )
     complete = with_on_demand(answered, request.on_demand)
     if audit:
         found = [view for view in views if view.lookups]

@@ -73,8 +73,13 @@ def _session_partitions(frame: DataFrame) -> int:
 def _instants(between: Between | None) -> tuple[int, int] | None:
     if between is None:
         return None
-    first, last = (instant if instant.tzinfo else instant.replace(tzinfo=UTC) for instant in between)
+    first, last = map(aware, between)
     return micros(first), micros(last)
+
+
+def aware(instant: datetime) -> datetime:
+    """A naive instant is UTC."""
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _join(

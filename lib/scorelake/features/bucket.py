@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 SINCE, UNTIL, DELETED = "#since", "#until", "#deleted"
 """Names of the engine's own columns among a source's; those of the table itself are numbered."""
 ROWS_AT_ONCE = 65_536
+OUTSIDE = "the spine holds an instant outside `between`; widen it, or leave it out"
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Bucket:
             return
         first, last = (pc.min_max(spine.at)[end].as_py() for end in ("min", "max"))
         if first is not None and not self.between[0] <= first <= last <= self.between[1]:
-            raise UsageError("the spine holds an instant outside `between`; widen it, or leave it out")
+            raise UsageError(OUTSIDE)
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,13 @@ from pyspark.sql.types import StructField, TimestampType
 
 from scorelake.errors import UsageError
 from scorelake.features import answers, asof, ordering, sources, wire
-from scorelake.features.bucket import Part, SourcePlan, SourceRows, entity_codes, in_slices
-from scorelake.features.clock import micros_column, quoted, reach
+from scorelake.features.bucket import OUTSIDE, Part, SourcePlan, SourceRows, entity_codes, in_slices
+from scorelake.features.clock import micros, micros_column, quoted, reach
 from scorelake.features.reigns import reigns
 from scorelake.features.timeline import FOREVER
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
     from scorelake.features.views import View
 
@@ -104,28 +104,77 @@ def as_of_intervals(
     timestamp: str = "event_timestamp",
     audit: bool = False,
     keys: Mapping[str, str] | None = None,
+    between: asof.Between | None = None,
+    questions: DataFrame | None = None,
 ) -> DataFrame:
     """The same answer as `as_of(spine, [view])`, read from `stored`, the view's interval table.
 
-    keys  columns of the spine -> those of `stored`, where the table was made for a spine that calls them otherwise
+    keys       columns of the spine -> those of `stored`, where the table was made for a spine that calls them otherwise
+    between    as for `as_of`: intervals that no such t meets are not read
+    questions  a frame with the keys and instants of the spine, known to be few and cheap to compute once more: they are
+               sent to where the table is, which is then not shuffled
     """
     answers.require_distinct_names(spine, [view], audit=audit)
-    at = micros_column(spine, timestamp, "spine")
+    at = _within(micros_column(spine, timestamp, "spine"), between)
     own = {name: wire.value_column(number) for number, name in enumerate(spine.columns)}
     asked = spine.select(*(F.col(quoted(name)).alias(new) for name, new in own.items()), at.alias("#asked"))
     theirs = {name: f"#stored{number}" for number, name in enumerate(stored.columns)}
-    kept = stored.select(*(F.col(quoted(name)).alias(new) for name, new in theirs.items()))
-    is_same = [F.col(own[key]) == F.col(theirs[(keys or {}).get(key, key)]) for key in view.join_keys]
-    from_, to, event = (F.unix_micros(theirs[name]) for name in (VALID_FROM, VALID_TO, EVENT_TIME))
-    wins = (F.col("#asked") >= from_) & (to.isNull() | (F.col("#asked") < to))
-    joined = asked.hint("shuffle_hash").join(
-        kept, on=reduce(lambda one, other: one & other, [*is_same, wins]), how="left"
-    )
-    age = F.col("#asked") - event
-    is_fresh = age <= F.lit(reach(view.ttl)) if view.ttl else F.lit(True)
+    kept = stored.where(_meets(between)).select(*(F.col(quoted(name)).alias(new) for name, new in theirs.items()))
+    key_pairs = {own[key]: theirs[(keys or {}).get(key, key)] for key in view.join_keys}
+    if questions is None:
+        joined = _joined(asked, kept, key_pairs, theirs)
+    else:
+        at = micros_column(questions, timestamp, "questions")
+        sent = questions.select(*(F.col(quoted(key)).alias(own[key]) for key in view.join_keys), at.alias("#asked"))
+        joined = _joined_by_question(asked, sent, kept, key_pairs, theirs)
+    from_event = F.col("#asked") - F.unix_micros(theirs[EVENT_TIME])
+    is_fresh = from_event <= F.lit(reach(view.ttl)) if view.ttl else F.lit(True)
     features = [F.when(is_fresh, F.col(theirs[name])).alias(view.prefix + name) for name in view.lookups]
     if audit:
         event_name, age_name = answers.audit_names(view)
         features.append(F.when(is_fresh, F.col(theirs[EVENT_TIME])).alias(event_name))
-        features.append(F.when(is_fresh, age / F.lit(1_000_000.0)).alias(age_name))
+        features.append(F.when(is_fresh, from_event / F.lit(1_000_000.0)).alias(age_name))
     return joined.select(*(F.col(new).alias(name) for name, new in own.items()), *features)
+
+
+def _joined(asked: DataFrame, kept: DataFrame, keys: Mapping[str, str], theirs: Mapping[str, str]) -> DataFrame:
+    """Every row of `asked` with the interval that it meets; both are shuffled by their keys."""
+    is_same = [F.col(mine) == F.col(other) for mine, other in keys.items()]
+    return asked.hint("shuffle_hash").join(kept, on=_all([*is_same, _wins("#asked", theirs)]), how="left")
+
+
+def _joined_by_question(
+    asked: DataFrame, sent: DataFrame, kept: DataFrame, keys: Mapping[str, str], theirs: Mapping[str, str]
+) -> DataFrame:
+    """The same: each (keys, t) is sent to where the intervals are, and what it meets back to the rows that ask it."""
+    question = {name: f"{name}?" for name in (*keys, "#asked")}
+    once = sent.select(*(F.col(name).alias(new) for name, new in question.items())).distinct()
+    is_same = [F.col(question[mine]) == F.col(other) for mine, other in keys.items()]
+    found = kept.join(F.broadcast(once), on=_all([*is_same, _wins(question["#asked"], theirs)]))
+    return asked.join(found, on=_all(F.col(name) == F.col(new) for name, new in question.items()), how="left")
+
+
+def _wins(at: str, theirs: Mapping[str, str]) -> Column:
+    """Whether t, in microseconds, lies in the interval."""
+    from_, to = (F.unix_micros(theirs[name]) for name in (VALID_FROM, VALID_TO))
+    return (F.col(at) >= from_) & (to.isNull() | (F.col(at) < to))
+
+
+def _meets(between: asof.Between | None) -> Column:
+    """Whether some t of `between` lies in the interval; of columns as they are stored, so that files are left out."""
+    if between is None:
+        return F.lit(True)
+    first, last = map(asof.aware, between)
+    return (F.col(VALID_FROM) <= F.lit(last)) & (F.col(VALID_TO).isNull() | (F.col(VALID_TO) > F.lit(first)))
+
+
+def _within(at: Column, between: asof.Between | None) -> Column:
+    """`at`, failing the job where the caller's promise does not hold."""
+    if between is None:
+        return at
+    first, last = (F.lit(micros(asof.aware(instant))) for instant in between)
+    return F.when((at < first) | (at > last), F.raise_error(F.lit(OUTSIDE))).otherwise(at)
+
+
+def _all(conditions: Iterable[Column]) -> Column:
+    return reduce(lambda one, other: one & other, conditions)
