@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 def run(spark: SparkSession, settings: Settings, dates: RunDates, only: Names = ALL) -> Outcome:
     repo = feature_definitions.apply(settings)
     store = feature_definitions.open_store(settings)
-    views = cli.chosen([name for name, view in repo.views.items() if view.online], only)
+    views = cli.chosen([name for name, view in repo.views.items() if view.online and view.enabled], only)
     start, end = calendar.data_start(dates.first), calendar.as_of(dates.last)
 
     with feature_definitions.quietly():

@@ -126,6 +126,9 @@ def line_of(copy: Path, text: str) -> int:
     return next(n for n in range(len(lines)) if len("".join("".join(lines[: n + 1]).split())) > len(before)) + 1
 
 
+STORED = 'entities=[__import__("entities").site], write_to_online_store=True, '
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "message"),
     [
@@ -146,6 +149,7 @@ def line_of(copy: Path, text: str) -> int:
         ("services.py", 'meter_use[["litres_7d"]], plan', 'meter_use[["litres_8d"]], plan', "no feature litres_8d"),
         ("services.py", 'meter_use[["litres_7d"]], plan', "meter_use, plan", "has no sample of paid_7d, price_mean"),
         ("services.py", "used - planned for", "used - int(plan.name) for", "uses plan of its module"),
+        ("services.py", "sources=[meter_use, site_use]", STORED + "sources=[meter_use, site_use]", "leave it out"),
         ("services.py", "import pandas as pd", "import pandas as pd\nnonsense", "services.py:2: NameError"),
         ("services.py", "import pandas as pd", "import pandas as pd ]", "services.py:1: not Python"),
     ],

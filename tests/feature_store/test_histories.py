@@ -125,9 +125,12 @@ def test_a_tag_without_sense_is_a_finding(repo: FeatureRepo, monkeypatch: pytest
         monkeypatch.setattr(view, "tags", {"history": value})
     found = [*histories.problems(use), *histories.problems(state)]
     monkeypatch.setattr(state, "tags", {"history": "keep"})
+    monkeypatch.setattr(state.features[0], "name", "Valid_To")
+    found += histories.problems(state)
     monkeypatch.setattr(state, "name", "Meter state")
     assert [*found, *histories.problems(state)] == [
         "tag history: keep on a view of windows, which have no intervals; only lookups do",
         "tag history: yes; the only value is keep",
+        "tag history: keep: valid_to is a column of the interval table; rename yours by field_mapping",
         "tag history: keep keeps the view in a table of its name, and 'Meter state' is no name of a table",
     ]

@@ -51,6 +51,15 @@ def problems(view: FeatureView) -> Iterator[str]:
         yield f"tag {TAG}: {KEEP} on a view of windows, which have no intervals; only lookups do"
     elif table_of(_whole(view)) is None:
         yield f"tag {TAG}: {KEEP} needs a LakeSource, whose versions tell when the history is stale"
+    elif taken := _taken(view):
+        yield f"tag {TAG}: {KEEP}: {', '.join(taken)} is a column of the interval table; rename yours by field_mapping"
+
+
+def _taken(view: FeatureView) -> list[str]:
+    from scorelake.features.history import EVENT_TIME, VALID_FROM, VALID_TO
+
+    names = {field.name.lower() for field in (*view.entity_columns, *view.features)}
+    return sorted({VALID_FROM, VALID_TO, EVENT_TIME} & names)
 
 
 def _is_name(name: str) -> bool:
