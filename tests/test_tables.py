@@ -54,6 +54,7 @@ def test_what_is_no_column_is_refused(ddl: str) -> None:
         ({"personal": ["z"]}, "personal: no such column: z"),
         ({"retention": "6 days"}, "retention: a running job may still read files of the last 7 days"),
         ({"cluster_by": ["z"]}, "cluster_by: no such column: z"),
+        ({"cluster_by": ["a", "a"]}, "cluster_by: a column stands twice: a, a"),
         ({"columns": ["a ARRAY<INT>"], "cluster_by": ["a"]}, "a is ARRAY<INT>, of which Delta knows no bounds"),
         ({"columns": [f"c{n} INT" for n in range(33)], "cluster_by": ["c32"]}, "first 32 columns; move c32 there"),
         ({"availability": {"delay": "1 day"}, "event_time": "t"}, "add history: true"),

@@ -111,8 +111,8 @@ def as_of_intervals(
 
     keys       columns of the spine -> those of `stored`, where the table was made for a spine that calls them otherwise
     between    as for `as_of`: intervals that no such t meets are not read
-    questions  a frame with the keys and instants of the spine, known to be few and cheap to compute once more: they are
-               sent to where the table is, which is then not shuffled
+    questions  a frame with the keys and instants of the spine, known to be few and the same when they are computed
+               once more: they are sent to where the table is, which is then not shuffled
     """
     answers.require_distinct_names(spine, [view], audit=audit)
     at = _within(micros_column(spine, timestamp, "spine"), between)

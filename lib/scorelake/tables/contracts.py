@@ -181,6 +181,8 @@ class Versioned(Contract):
 
     def _require_clusterable(self, types: dict[str, str]) -> None:
         self._require_columns("cluster_by", self.cluster_by)
+        if len(set(self.cluster_by)) < len(self.cluster_by):
+            raise ValueError(f"cluster_by: a column stands twice: {', '.join(self.cluster_by)}")
         for name in self.cluster_by:
             if self.column_names.index(name) >= STATISTICS:
                 raise ValueError(f"cluster_by: Delta knows bounds of the first {STATISTICS} columns; move {name} there")
