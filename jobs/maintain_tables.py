@@ -82,7 +82,9 @@ def clustering(definitions: Definitions, table: str) -> tuple[str, ...]:
 
 
 def maintain(lake: Lake, table: str, keep: timedelta, needed: Collection[int], cluster_by: Sequence[str] = ()) -> str:
-    """Compact or lay out, then vacuum all but what is younger than `keep` or belongs to a `needed` version; what was done."""
+    """Compact or lay out, then vacuum all but what is younger than `keep` or belongs to a `needed` version; tells what
+    was done.
+    """
     done = _clustered(lake, table, cluster_by) if cluster_by else _optimized(lake, table)
     reach = keep_of(keep, [at for version in needed if (at := lake.committed_at(table, version))])
     lake.vacuum(table, reach)
