@@ -63,11 +63,12 @@ def _build(lake: Lake, definitions: Definitions, repo: FeatureRepo, node: Node, 
     spine = _spine(lake, definitions, spec, day)
 
     conf_dir, request = str(repo.conf_dir), repo.request(spec.feature_service)
-    for view in {selection.view.name: selection.view for selection in request.selections}.values():
-        if histories.is_kept(view):
-            histories.refresh(lake, view, run_id=runs.run_id(), conf_dir=conf_dir)
+    views = {selection.view.name: selection.view for selection in request.selections}
+    kept = [view for view in views.values() if histories.is_kept(view)]
+    for view in kept:
+        histories.refresh(lake, view, run_id=runs.run_id(), conf_dir=conf_dir)
     stored = histories.reader(lake, conf_dir)
-    labels = lake.read(spec.label).count()  # of which the spine has a part; Delta's log knows
+    labels = lake.read(spec.label).count() if kept else None  # the spine has a part of them
     answered = retrieve.features(spine, request, tables=lake, rows=labels, conf_dir=conf_dir, stored=stored)
     rows = answered.withColumn("run_date", F.lit(day)).withColumn("run_id", F.lit(runs.run_id()))
 

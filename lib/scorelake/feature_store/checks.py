@@ -145,12 +145,12 @@ def _on_demand_problems(view: OnDemandFeatureView) -> Iterator[str]:
         lost = sorted({name for name, _ in reads(transformation.udf)} - set(getattr(restored, "__globals__", {})))
         if lost:
             yield f"uses {', '.join(lost)} of its module, which Feast's registry loses; define them in the function"
-    sources = view.source_feature_view_projections.values()
     if view.write_to_online_store:
         yield (
             "write_to_online_store: nothing is stored of an on-demand view, Feast computes it from its stored inputs "
             "when it is asked; leave it out"
         )
+    sources = view.source_feature_view_projections.values()
     decimals = [f.name for source in sources for f in source.features if str(f.dtype) == "Decimal"]
     if decimals and view.mode == "python":
         yield (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from scorelake.errors import UsageError
@@ -11,6 +10,8 @@ from scorelake.feature_store.selection import Tables, engine_views
 from scorelake.tables import quoted
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pandas as pd
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
@@ -83,13 +84,15 @@ def of_period(
     """
     from pyspark.sql import functions as F
 
+    from scorelake.features.clock import aware
+
     if start is None or end is None:
         raise UsageError("without an entity frame, give start_date and end_date")
     views = engine_views(request.selections, tables, conf_dir=conf_dir)
     keyed = [view for view in views if view.join_keys]
     if not keyed or any(set(view.join_keys) != set(keyed[0].join_keys) for view in keyed):
         raise UsageError("without an entity frame, all feature views must have the same join keys; give an entity_df")
-    since, until = F.lit(_aware(start)), F.lit(_aware(end))
+    since, until = F.lit(aware(start)), F.lit(aware(end))
     parts = [
         view.rows.where((F.col(quoted(view.event_time)) >= since) & (F.col(quoted(view.event_time)) < until)).select(
             *(F.col(quoted(source)).alias(key) for key, source in sorted(view.join_keys.items()))
@@ -100,7 +103,3 @@ def of_period(
     for part in parts[1:]:
         entities = entities.unionByName(part)
     return entities.na.drop().distinct().withColumn(EVENT_TIMESTAMP, until)
-
-
-def _aware(instant: datetime) -> datetime:
-    return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)

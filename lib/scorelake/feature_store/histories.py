@@ -56,10 +56,10 @@ def problems(view: FeatureView) -> Iterator[str]:
 
 
 def _taken(view: FeatureView) -> list[str]:
-    from scorelake.features.history import EVENT_TIME, VALID_FROM, VALID_TO
+    from scorelake.features.history import OWN
 
     names = {field.name.lower() for field in (*view.entity_columns, *view.features)}
-    return sorted({VALID_FROM, VALID_TO, EVENT_TIME} & names)
+    return sorted(names.intersection(OWN))
 
 
 def _is_name(name: str) -> bool:

@@ -79,6 +79,7 @@ def features(
     views = engine_views(request.selections, tables, conf_dir=conf_dir)
     kept = [stored(selection) for selection in request.selections]
     direct = [view for view, table in zip(views, kept, strict=True) if table is None]
+    questions = spine if rows is not None and rows <= FEW else None
     answered = as_of(spine, direct, timestamp=timestamp, audit=audit, between=between)
     for view, table, selection in zip(views, kept, request.selections, strict=True):
         if table is not None:
@@ -91,7 +92,7 @@ def features(
                 audit=audit,
                 keys=keys,
                 between=between,
-                questions=spine if rows is not None and rows <= FEW else None,
+                questions=questions,
             )
     complete = with_on_demand(answered, request.on_demand)
     if audit:

@@ -8,7 +8,7 @@ Nothing runs until the caller acts on the frame.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from pyspark.sql.pandas.types import to_arrow_schema
 
 from scorelake.features import answers, files, sources, wire
 from scorelake.features.bucket import Bucket
-from scorelake.features.clock import micros, quoted
+from scorelake.features.clock import aware, micros, quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -75,11 +75,6 @@ def _instants(between: Between | None) -> tuple[int, int] | None:
         return None
     first, last = map(aware, between)
     return micros(first), micros(last)
-
-
-def aware(instant: datetime) -> datetime:
-    """A naive instant is UTC."""
-    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _join(

@@ -18,6 +18,11 @@ _MICRO = timedelta(microseconds=1)
 _DAY = 86_400_000_000
 
 
+def aware(instant: datetime) -> datetime:
+    """A naive instant is UTC."""
+    return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
 def micros(of: datetime | timedelta) -> int:
     """An aware instant, or a length of time, in whole microseconds."""
     return (of - _EPOCH if isinstance(of, datetime) else of) // _MICRO

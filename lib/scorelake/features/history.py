@@ -19,7 +19,7 @@ from pyspark.sql.types import StructField, TimestampType
 from scorelake.errors import UsageError
 from scorelake.features import answers, asof, ordering, sources, wire
 from scorelake.features.bucket import OUTSIDE, Part, SourcePlan, SourceRows, entity_codes, in_slices
-from scorelake.features.clock import micros, micros_column, quoted, reach
+from scorelake.features.clock import aware, micros, micros_column, quoted, reach
 from scorelake.features.reigns import reigns
 from scorelake.features.timeline import FOREVER
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from scorelake.features.views import View
 
-VALID_FROM, VALID_TO, EVENT_TIME = "valid_from", "valid_to", "source_event_time"
+OWN = VALID_FROM, VALID_TO, EVENT_TIME = "valid_from", "valid_to", "source_event_time"
 
 
 def intervals(view: View, *, partitions: int | None = None) -> DataFrame:
@@ -46,10 +46,10 @@ def intervals(view: View, *, partitions: int | None = None) -> DataFrame:
     source_schema = view.rows.schema
     fields = [
         *(StructField(key, source_schema[view.join_keys[key]].dataType) for key in keys),
-        *(StructField(name, TimestampType()) for name in (VALID_FROM, VALID_TO, EVENT_TIME)),
+        *(StructField(name, TimestampType()) for name in OWN),
         *(StructField(name, source_schema[column].dataType) for name, column in view.lookups.items()),
     ]
-    taken = {*keys, VALID_FROM, VALID_TO, EVENT_TIME} & set(view.lookups)
+    taken = {*keys, *OWN} & set(view.lookups)
     if taken:
         raise UsageError(f"view {view.name}: its interval table already has a column {', '.join(sorted(taken))}")
     work = _Intervals(
@@ -164,7 +164,7 @@ def _meets(between: asof.Between | None) -> Column:
     """Whether some t of `between` lies in the interval; of columns as they are stored, so that files are left out."""
     if between is None:
         return F.lit(True)
-    first, last = map(asof.aware, between)
+    first, last = map(aware, between)
     return (F.col(VALID_FROM) <= F.lit(last)) & (F.col(VALID_TO).isNull() | (F.col(VALID_TO) > F.lit(first)))
 
 
@@ -172,7 +172,7 @@ def _within(at: Column, between: asof.Between | None) -> Column:
     """`at`, failing the job where the caller's promise does not hold."""
     if between is None:
         return at
-    first, last = (F.lit(micros(asof.aware(instant))) for instant in between)
+    first, last = (F.lit(micros(aware(instant))) for instant in between)
     return F.when((at < first) | (at > last), F.raise_error(F.lit(OUTSIDE))).otherwise(at)
 
 
