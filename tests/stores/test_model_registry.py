@@ -122,6 +122,22 @@ def test_one_changed_byte_is_refused_before_load(registry: ModelRegistry, booste
     assert raised.value.exit_code == 4
 
 
+def test_version_that_others_loaded_where_it_lies_is_still_itself(
+    registry: ModelRegistry, booster: Fitted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """MLflow writes a note beside the files that it loads from a local registry, Python its bytecode."""
+    import mlflow
+
+    version = registry.register("visited", bundle(booster), record())
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", registry.tracking_uri)
+    loaded = Path(mlflow.artifacts.download_artifacts(artifact_uri=f"models:/visited/{version}"))
+    (loaded / "code" / "__pycache__").mkdir(parents=True)
+    (loaded / "code" / "__pycache__" / "model.cpython-311.pyc").write_bytes(b"bytecode")
+    assert (loaded / "registered_model_meta").exists()
+    pinned = registry.resolve("visited", "challenger", tmp_path)
+    assert not [path for path in pinned.folder.rglob("*") if path.name in ("registered_model_meta", "__pycache__")]
+
+
 def test_files_that_are_gone_are_refused(registry: ModelRegistry, booster: Fitted, tmp_path: Path) -> None:
     import shutil
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,9 @@ TRUSTED_TYPES = (
     "xgboost.sklearn.XGBRegressor",
 )
 """Types that skops may build beyond its own list; none of them runs code from the file."""
+
+_TRACES = ("registered_model_meta", "__pycache__")
+"""What MLflow and Python write beside a model's files where somebody loads it from a registry on this machine."""
 
 _PICKLES = (".pkl", ".pickle", ".joblib", ".dill")
 
@@ -128,6 +132,15 @@ def digest(folder: Path) -> str:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         total.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
     return total.hexdigest()
+
+
+def remove_traces(folder: Path) -> None:
+    """Delete, in a copy of a version's files, what was written there by those who loaded it before."""
+    for path in [path for path in folder.rglob("*") if path.name in _TRACES]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 # ------------------------------------------------------------------ reading

@@ -281,9 +281,11 @@ class ModelRegistry:
         source = self.client.get_model_version_download_uri(version.name, version.version)
         scratch = tempfile.mkdtemp(dir=folder)  # never a folder that holds files of an earlier download
         try:
-            return Path(download_artifacts(artifact_uri=source, dst_path=scratch, tracking_uri=self.tracking_uri))
+            local = Path(download_artifacts(artifact_uri=source, dst_path=scratch, tracking_uri=self.tracking_uri))
         except Exception as error:
             raise ModelRefused(f"its files cannot be fetched ({type(error).__name__}): are they gone?") from error
+        model_files.remove_traces(local)
+        return local
 
 
 @contextmanager
