@@ -300,6 +300,20 @@ def test_an_entity_that_stands_twice_is_rejected_with_its_reason(
     assert tried.rows().where("role = 'champion'").count() + len(champion) == POPULATION + 1
 
 
+def test_rejects_go_when_the_night_is_scored_without_any_and_a_night_without_any_commits_none(
+    tried: Tried, spoil: Callable[[DataFrame], None]
+) -> None:
+    quarantine = f"quarantine.scores_{MODEL}"
+    rows = tried.features.where(F.col("run_date") == NIGHTS.first)
+    spoil(rows.unionAll(rows.where("customer_code = 'c7'")))
+    tried.score()
+    assert not tried.rows(quarantine).where("role = 'champion'").isEmpty()
+    spoil(rows)
+    tried.score()
+    assert tried.rows(quarantine).where("role = 'champion'").isEmpty()
+    assert tried.lake.slices(quarantine) == {NIGHTS.first}
+
+
 def test_all_null_infinite_and_keyless_rows_have_a_defined_outcome(
     tried: Tried, spoil: Callable[[DataFrame], None]
 ) -> None:

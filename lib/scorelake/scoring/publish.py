@@ -53,9 +53,11 @@ def published(scored: DataFrame, scoring: Scoring, about: Published) -> DataFram
 
     named = {*about.keys, "score", "score_date", *_INNER}
     beside = [quoted(name) for name in scored.columns if name not in named]
+    rows = scored.where(_is_any([n for n, role in enumerate(about.roles) if role.is_alive]))
     extras = []
-    if scoring.buckets is not None:
-        extras.append(_bucket(scoring.buckets, about.keys).alias("bucket"))
+    if scoring.buckets is not None:  # first: ranks sort the night, and what stands beside them with it
+        rows = rows.withColumn("bucket", _bucket(scoring.buckets, about.keys))
+        extras.append(F.col("bucket"))
     cuts = [scoring.cut_of(role.cut) for role in about.roles]
     if any(cut is not None for cut in cuts):
         extras.append((F.col("score") >= _by_member(cuts)).cast("int").alias("decision"))
@@ -63,7 +65,7 @@ def published(scored: DataFrame, scoring: Scoring, about: Published) -> DataFram
         low, high = scoring.review
         extras.append(((F.col("score") >= low) & (F.col("score") < high)).alias("review"))
     arm = _arm(scoring, about)
-    return scored.where(_is_any([n for n, role in enumerate(about.roles) if role.is_alive])).select(
+    return rows.select(
         *map(quoted, about.keys),
         "score",
         "score_date",
