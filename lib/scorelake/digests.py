@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ENGINE_SEMANTICS = "1"
 """Enters every definition hash; raised when the engine itself starts to answer differently."""
+_PART_BITS = 21
+"""The sums of such parts overflow at 2 to the power of 41 rows."""
 
 
 # ------------------------------------------------------------------ slices
@@ -29,8 +31,17 @@ def slice_digest(columns: Iterable[Column]) -> list[SparkColumn]:
     """
     from pyspark.sql import functions as F
 
-    hashed = [part for column in columns if column.name not in AUDIT for part in _hashed(column)]
-    total = F.sum(F.xxhash64(*hashed).cast("decimal(38,0)")).cast("decimal(38,0)")
+    hashed = F.xxhash64(*(part for column in columns if column.name not in AUDIT for part in _hashed(column)))
+    # In three parts of 21 bits and more, whose sums are BIGINT: summing decimals costs as much as all the rest.
+    low = 2**_PART_BITS - 1
+    parts = (
+        F.shiftright(hashed, 2 * _PART_BITS),
+        F.shiftright(hashed, _PART_BITS).bitwiseAND(low),
+        hashed.bitwiseAND(low),
+    )
+    high, middle, rest = (F.sum(part).cast("decimal(20,0)") for part in parts)
+    shifted = F.lit(2**_PART_BITS).cast("decimal(8,0)")
+    total = ((high * shifted + middle) * shifted + rest).cast("decimal(38,0)")
     return [F.count(F.lit(1)).alias("rows"), F.coalesce(total, F.lit(0).cast("decimal(38,0)")).alias("digest")]
 
 
