@@ -67,7 +67,7 @@ def record(lake: Lake, model: str, *, steps: Sequence[str]) -> None:
 def _known(lake: Lake, model: str, days: Sequence[date]) -> set[tuple[date, str, int]]:
     """Nights, runs and table versions on record: a handful of rows a night."""
     rows = lake.read(TABLE).where(slices(days, "score_date")).where(f"model_name = '{model}'")
-    found = rows.select("score_date", "run_id", "table_version").distinct().collect()
+    found = rows.select("score_date", "run_id", "table_version").collect()
     return {(row["score_date"], row["run_id"], row["table_version"]) for row in found}
 
 
