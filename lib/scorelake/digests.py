@@ -40,8 +40,8 @@ def slice_digest(columns: Iterable[Column]) -> list[SparkColumn]:
         hashed.bitwiseAND(low),
     )
     high, middle, rest = (F.sum(part).cast("decimal(20,0)") for part in parts)
-    shifted = F.lit(2**_PART_BITS).cast("decimal(8,0)")
-    total = ((high * shifted + middle) * shifted + rest).cast("decimal(38,0)")
+    shift = F.lit(2**_PART_BITS).cast("decimal(8,0)")
+    total = ((high * shift + middle) * shift + rest).cast("decimal(38,0)")
     return [F.count(F.lit(1)).alias("rows"), F.coalesce(total, F.lit(0).cast("decimal(38,0)")).alias("digest")]
 
 

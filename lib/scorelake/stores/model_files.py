@@ -140,7 +140,7 @@ def remove_traces(folder: Path) -> None:
         if path.is_dir():
             shutil.rmtree(path)
         else:
-            path.unlink()
+            path.unlink(missing_ok=True)  # one trace may have lain within another
 
 
 # ------------------------------------------------------------------ reading
