@@ -1,11 +1,10 @@
-"""Who takes part in a scoring pass: versions resolved, checked and proved, and where their rows come from."""
+"""Who takes part in a scoring pass: versions resolved, checked and proved."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,15 +18,11 @@ from scorelake.scoring.contract import require_types
 from scorelake.scoring.members import Member
 from scorelake.scoring.package import loaded, pack, predictor
 from scorelake.scoring.publish import Role
-from scorelake.scoring.rows import FileRows, FrameRows, SliceFile
-from scorelake.stores.slice_files import plain_files
-from scorelake.tables import SLICE_COLUMN
 
 if TYPE_CHECKING:
     from scorelake.models import Scoring
+    from scorelake.rows import Rows
     from scorelake.scoring.answers import Report
-    from scorelake.scoring.rows import Rows
-    from scorelake.stores.lake import Lake
     from scorelake.stores.model_registry import ModelRegistry, Pinned
 
 
@@ -142,21 +137,3 @@ def calibrator(model: Pinned) -> Calibrator | None:
 def cut(model: Pinned) -> float | None:
     """The cut that was chosen for the version."""
     return float(json.loads(model.file(_registry.CUT))["value"]) if model.has(_registry.CUT) else None
-
-
-def rows_of(lake: Lake, table: str, dates: Sequence[date], *, slots: int) -> Rows:
-    """The feature slices: files for the workers to read where that is allowed and works, else by way of the JVM.
-
-    One task a slot: each costs as much as scoring thirty thousand rows, and the rows are spread evenly over them.
-    """
-    by_way_of_spark = FrameRows(lake.read_slices(table, dates), tasks=slots)
-    files = plain_files(lake, table, dates)
-    if not files:
-        return by_way_of_spark
-    plain = tuple(SliceFile(path, {SLICE_COLUMN: day}) for path, day in files.items())
-    in_workers = FileRows(by_way_of_spark.frame, plain, tasks=slots)
-    try:
-        in_workers.first([SLICE_COLUMN], 1)
-    except OSError:  # a storage that answers Spark but not pyarrow: other rights, other options
-        return by_way_of_spark
-    return in_workers

@@ -25,8 +25,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs import _registry, _roles, _score_tables
-from scorelake import cli, runs, session
+from jobs import _registry, _roles, _rows, _score_tables
+from scorelake import cli, runs
 from scorelake.cli import ALL, Names
 from scorelake.dates import RunDates
 from scorelake.definitions import load_definitions
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from scorelake.definitions import Definitions
     from scorelake.feature_store.definitions import FeatureRepo
-    from scorelake.scoring.rows import Rows
+    from scorelake.rows import Rows
     from scorelake.stores.model_registry import ModelRegistry, Pinned
 
 OPTIONS = {"--restate": {"metavar": "VERSION", "help": "score published dates again with this version or alias"}}
@@ -164,7 +164,7 @@ def _features(scene: Scene, dates: list[date]) -> tuple[Rows, dict[str, int]]:
             f"{node.table}: slice {', '.join(stale)} was built from other definitions than today's; "
             "run build_features for it again"
         )
-    rows = _roles.rows_of(scene.lake, node.table, dates, slots=session.slots(scene.lake.spark))
+    rows = _rows.rows_of(scene.lake, node.table, dates)
     return rows, {node.table: max(marks[day][0] for day in dates)}
 
 

@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from jobs import _contest, _leakage, _learning, _pictures, _registry
+from jobs import _contest, _leakage, _learning, _pictures, _registry, _rows
 from scorelake import cli, runs
 from scorelake.cli import ALL, Names
 from scorelake.dates import RunDates
@@ -71,14 +71,15 @@ def _train(
     settings: Settings,
 ) -> Outcome:
     spec = definitions.models[name]
-    rows = lake.read_slices(f"training.{name}", [day])
+    stored = _rows.rows_of(lake, f"training.{name}", [day])
+    rows = stored.frame
     if rows.isEmpty():
         raise MissingInput(f"training.{name} has no slice {day}; run build_training_set for it first")
     features = spec.features.choose([feature for _, feature in repo.request(spec.feature_service).asked])
     keys = definitions.labels[spec.label].keys
 
     version, _ = lake.marks(f"training.{name}", "build_training_set")[day]
-    data, learner, notes = _learning.rows_and_learner(spec, rows, features, keys, settings.limits)
+    data, learner, notes = _learning.rows_and_learner(spec, stored, features, keys, settings.limits)
     progress = _learning.progress(settings, name, hashes.model(definitions, name), version)
     population = _population(rows) if _has_capacity(spec) else None
     fitted = train.fit(spec, data, _learning.remembering(learner, progress), progress, population=population)

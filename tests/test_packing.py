@@ -11,7 +11,7 @@ import pytest
 
 from scorelake.matrix import matrix
 from scorelake.packing import Batch, Packing
-from scorelake.scoring.rows import FrameRows
+from scorelake.rows import FrameRows
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

@@ -24,9 +24,9 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
+from scorelake.rows import FileRows, FrameRows, Rows, SliceFile
 from scorelake.scoring.members import Member
 from scorelake.scoring.package import Package, pack
-from scorelake.scoring.rows import FileRows, FrameRows, Rows, SliceFile
 from scorelake.scoring.score import score
 from tests.benchmarks import harness
 

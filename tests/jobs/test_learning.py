@@ -9,6 +9,7 @@ import pytest
 
 from jobs import _learning
 from scorelake.errors import ScorelakeError
+from scorelake.rows import FrameRows
 from scorelake.settings import Limits
 from scorelake.training import train
 from tests.training.made_up import NUMBERS, model
@@ -35,7 +36,7 @@ def stored(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Dat
 def learning(rows: DataFrame, engine: str, limit: int) -> tuple[dict[str, int], object, tuple[str, ...]]:
     spec = model("binary", {"name": "xgboost", "engine": engine})
     data, learner, notes = _learning.rows_and_learner(
-        spec, rows, list(NUMBERS), ["customer_id"], Limits(local_matrix_bytes=limit)
+        spec, FrameRows(rows, tasks=2), list(NUMBERS), ["customer_id"], Limits(local_matrix_bytes=limit)
     )
     return {name: len(part) for name, part in data.parts.items()}, learner, notes
 

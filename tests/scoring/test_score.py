@@ -15,12 +15,12 @@ import pandas as pd
 import pytest
 
 from scorelake.errors import ContractBroken
+from scorelake.rows import FileRows, FrameRows, SliceFile
 from scorelake.scoring.answers import escaped
 from scorelake.scoring.members import Member, Observed
 from scorelake.scoring.nulls import Nulls, rates
 from scorelake.scoring.package import Package, pack
 from scorelake.scoring.predictors import compile_model
-from scorelake.scoring.rows import FileRows, FrameRows, SliceFile
 from scorelake.scoring.score import score
 
 if TYPE_CHECKING:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import yaml
 
+from scorelake.rows import FrameRows
 from scorelake.scoring.members import Member
 from scorelake.scoring.package import loaded, pack, predictor
-from scorelake.scoring.rows import FrameRows
 from scorelake.scoring.score import score
 from scorelake.stores import model_files
 from scorelake.stores.model_files import Bundle, Column, Replay

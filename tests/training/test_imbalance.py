@@ -124,7 +124,10 @@ def test_leaves_hold_the_shares_of_the_rows_that_there_are(name: str) -> None:
         ({"task": "multiclass", "imbalance": {"sample": "over"}}, "all else for two"),
         ({"algorithm": "sklearn.dummy.DummyClassifier"}, "DummyClassifier cannot be put back"),
         ({"algorithm": "pyspark.ml.classification.LogisticRegression", "preprocessing": FILLED}, "cannot be put back"),
-        ({"algorithm": {"name": "xgboost", "engine": "spark"}}, "not with algorithm.engine: spark"),
+        (
+            {"algorithm": {"name": "xgboost", "engine": "spark"}, "imbalance": {"sample": "under"}},
+            "spark, which weighs",
+        ),
         ({"algorithm": {"name": "xgboost", "params": {"scale_pos_weight": 3}}}, "not with scale_pos_weight"),
     ],
 )
@@ -136,5 +139,5 @@ def test_what_cannot_be_put_back_is_refused(given: dict[str, Any], message: str)
 def test_a_share_that_is_reached_already_and_a_cluster_are_refused() -> None:
     with pytest.raises(UnfitTrainingSet, match=r"imbalance\.share: 0\.01, but .* positive already"):
         train.learn(asked({"sample": "under", "share": 0.01}), rare())
-    with pytest.raises(ConfigError, match="imbalance: XGBoost on Spark"):
-        distributed._require_plain(asked({"weigh": 2}), rare(rows=60))
+    with pytest.raises(ConfigError, match=r"imbalance\.sample: Spark's workers draw no rows"):
+        distributed._require_plain(asked({"sample": "over"}), rare(rows=60))

@@ -156,8 +156,8 @@ class Model(Definition):
             raise ValueError(
                 f"imbalance: probabilities of {algorithm.name} cannot be put back; there are: {', '.join(CORRECTED)}"
             )
-        if algorithm.engine == "spark":
-            raise ValueError("imbalance: not with algorithm.engine: spark")
+        if algorithm.engine == "spark" and imbalance.sample is not None:
+            raise ValueError("imbalance.sample: not with algorithm.engine: spark, which weighs (imbalance.weigh)")
         both = sorted(
             {"scale_pos_weight", "class_weight"}
             & {*algorithm.params, *(algorithm.search.params if algorithm.search else ())}

@@ -206,8 +206,8 @@ class Preprocessing(Definition):
 class Imbalance(Definition):
     """Rare classes heard more in training; probabilities are put back to the shares of train afterwards, exactly.
 
-    For xgboost (not on Spark) and the classifiers of scikit-learn, by their intercept or in their leaves. Only train is
-    weighed or drawn; metrics are those of the rows as they are.
+    For xgboost (on Spark: `weigh` alone) and the classifiers of scikit-learn, by their intercept or in their leaves.
+    Only train is weighed or drawn; metrics are those of the rows as they are.
     """
 
     weigh: Literal["balanced"] | Annotated[float, Field(gt=0)] | None = Field(

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from scorelake.scoring.rows import arrow_types
+from scorelake.rows import arrow_types
 from scorelake.tables import quoted
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from scorelake.packing import Batch
-    from scorelake.scoring.rows import Rows
+    from scorelake.rows import Rows
 
 
 def score(

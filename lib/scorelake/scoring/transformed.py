@@ -12,15 +12,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scorelake import mllib
+from scorelake.rows import FrameRows
 from scorelake.scoring.package import Package, answers_frames, loaded
-from scorelake.scoring.rows import FrameRows
 from scorelake.tables import quoted
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from scorelake.rows import Rows
     from scorelake.scoring.members import Member
-    from scorelake.scoring.rows import Rows
 
 
 def answered(rows: Rows, members: Sequence[Member]) -> tuple[Rows, list[Member]]:

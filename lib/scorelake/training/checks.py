@@ -40,6 +40,14 @@ def check(data: Dataset, task: Task) -> tuple[str, ...]:
     return (f"constant in train, so they teach nothing: {', '.join(constant)}",) if constant else ()
 
 
+def require_teaching(unlabelled: int, *, is_one: bool) -> None:
+    """UnfitTrainingSet for labels that no model can learn from; `is_one`: those of train are all the same."""
+    if unlabelled:
+        raise UnfitTrainingSet(f"{unlabelled:,} labels are NaN, infinite or of a class too rare for a sample of train")
+    if is_one:
+        raise UnfitTrainingSet("train holds one label only; widen its dates, or check the label's SQL")
+
+
 def _labels(data: Dataset, task: Task) -> Iterable[str]:
     for name, part in data.parts.items():
         if not np.isfinite(part.label).all():

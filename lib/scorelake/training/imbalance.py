@@ -35,21 +35,43 @@ class Balanced:
     shift: Floats
 
 
+@dataclass(frozen=True)
+class Weighing:
+    """By class code: `weights` of a row of train, and of a row of validation how much its class is `heard` then."""
+
+    weights: Floats
+    heard: Floats
+
+    @property
+    def shift(self) -> Floats:
+        return -np.log(self.heard)
+
+
+def weighing(asked: Imbalance, counts: Floats) -> Weighing:
+    """For `imbalance.weigh`; `counts` are rows of train by class code, none of them 0."""
+    weights = counts.sum() / (len(counts) * counts) if asked.weigh == "balanced" else np.array([1.0, asked.weigh])
+    return Weighing(weights, _heard(counts, weights * counts))
+
+
 def balance(spec: Model, asked: Imbalance, data: Dataset) -> Balanced:
     """The same rows and seed give the same draw. UnfitTrainingSet where drawing cannot reach the share."""
     codes = data.train.label.astype(np.int64)
     before = np.bincount(codes, minlength=max(2, len(data.classes))).astype(np.float64)
     if asked.weigh is not None:
-        weights = before.sum() / (len(before) * before) if asked.weigh == "balanced" else np.array([1.0, asked.weigh])
-        train = replace(data.train, weight=weights[codes])
-        after = weights * before
+        found = weighing(asked, before)
+        train, heard = replace(data.train, weight=found.weights[codes]), found.heard
     else:
         train = data.train.take(_drawn(asked, codes, np.random.default_rng(spec.seed)))
-        after = np.bincount(train.label.astype(np.int64), minlength=2).astype(np.float64)
-    heard = (after / after.sum()) / (before / before.sum())
+        heard = _heard(before, np.bincount(train.label.astype(np.int64), minlength=2).astype(np.float64))
     validation = replace(data.validation, weight=heard[data.validation.label.astype(np.int64)])
     parts: dict[str, Part] = {**data.parts, "train": train, "validation": validation}
     return Balanced(replace(data, parts=parts), -np.log(heard))
+
+
+def _heard(before: Floats, after: Floats) -> Floats:
+    """q(c) / p(c)."""
+    found: Floats = (after / after.sum()) / (before / before.sum())
+    return found
 
 
 def correct(model: Any, shift: Floats) -> None:

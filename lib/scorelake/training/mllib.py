@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from scorelake import mllib
 from scorelake.errors import ConfigError, ScorelakeError, UnfitTrainingSet
-from scorelake.models import Model
+from scorelake.models import Model, Task
 from scorelake.tables import quoted
-from scorelake.training import distributed, stages
+from scorelake.training import checks, stages
 from scorelake.training.dataset import Dataset, Part
 from scorelake.training.fitted import Floats, Learner, Learnt
 from scorelake.training.parameters import require_known
@@ -39,7 +39,7 @@ def learner(frame: DataFrame, *, keys: Sequence[str]) -> Learner:
             *map(quoted, keys), "event_timestamp"
         )
         names = [feature.name for feature in data.features]
-        label = distributed.label_of(spec.task, data.classes).alias(_LABEL)
+        label = _label_of(spec.task, data.classes).alias(_LABEL)
         return _fit(spec, data, dealt.select(*mllib.inputs(dealt, names), label))
 
     return learn
@@ -52,6 +52,16 @@ def learn(spec: Model, data: Dataset) -> Learnt:
     spark = SparkSession.active()
     rows = _table(data.train).append_column(_LABEL, [data.train.label])
     return _fit(spec, data, spark.createDataFrame(rows).repartition(_partitions(len(data.train))))
+
+
+def _label_of(task: Task, classes: Sequence[str]) -> Column:
+    """The label as MLlib takes it; NaN for a class that is not among `classes`."""
+    from pyspark.sql import functions as F
+
+    if task != "multiclass":
+        return F.col("label").cast("double")
+    position = F.array_position(F.array(*map(F.lit, classes)), F.col("label").cast("string")) - 1
+    return F.when(position >= 0, position.cast("double")).otherwise(float("nan"))
 
 
 def _partitions(rows: int) -> int:
@@ -147,7 +157,7 @@ def _require(train: DataFrame, data: Dataset, numbers: Sequence[str]) -> None:
         (F.min(label) == F.max(label)).alias("is_one"),
         *(F.count_if(_is_infinite(F.col(name))).alias(name) for name in numbers),
     ).collect()[0]
-    distributed.require_teaching(found["unlabelled"], is_one=found["is_one"])
+    checks.require_teaching(found["unlabelled"], is_one=found["is_one"])
     infinite = [
         f"{feature.name} ({found[name]:,} rows)"
         for position, feature in enumerate(data.features)

@@ -41,8 +41,11 @@ class Rows(Protocol):
     @property
     def tasks(self) -> int: ...
 
-    def map(self, task: Task, columns: Sequence[str], schema: str) -> DataFrame:
-        """`task` over batches of `columns`, in that order, as a frame of `schema`."""
+    def map(self, task: Task, columns: Sequence[str], schema: str, *, together: int | None = None) -> DataFrame:
+        """`task` over batches of `columns`, in that order, as a frame of `schema`.
+
+        `together`: so many tasks at most, which all run at once or not at all (Spark's barrier mode).
+        """
         ...
 
     def first(self, columns: Sequence[str], count: int) -> pa.Table:
@@ -66,13 +69,16 @@ class FrameRows:
     def types(self) -> Mapping[str, str]:
         return types_of(self.frame)
 
-    def map(self, task: Task, columns: Sequence[str], schema: str) -> DataFrame:
+    def map(self, task: Task, columns: Sequence[str], schema: str, *, together: int | None = None) -> DataFrame:
         packing = Packing.of(columns, self.types)
 
         def run(batches: Batches) -> Iterator[pa.RecordBatch]:
             return task(Batch(batch, packing) for batch in _merged(batches))
 
-        return self.frame.select(*packing.columns()).coalesce(self.tasks).mapInArrow(run, schema)
+        rows = self.frame.select(*packing.columns())
+        # Barrier mode takes no coalesced partitions: there the rows are shuffled.
+        few = rows.coalesce(self.tasks) if together is None else rows.repartition(together)
+        return few.mapInArrow(run, schema, barrier=together is not None)
 
     def first(self, columns: Sequence[str], count: int) -> pa.Table:
         found: pa.Table = self.frame.select(*map(quoted, columns)).limit(count).toArrow()
@@ -103,14 +109,15 @@ class FileRows:
     def types(self) -> Mapping[str, str]:
         return types_of(self.frame)
 
-    def map(self, task: Task, columns: Sequence[str], schema: str) -> DataFrame:
-        files, parts, kinds = self.files, self.tasks, self._kinds(columns)
+    def map(self, task: Task, columns: Sequence[str], schema: str, *, together: int | None = None) -> DataFrame:
+        files, parts, kinds = self.files, together or self.tasks, self._kinds(columns)
 
         def run(batches: Batches) -> Iterator[pa.RecordBatch]:
             mine = [part for batch in batches for part in batch.column(0).to_pylist()]
             return task(Batch(read) for part in mine for read in _read(files, kinds, part=part, parts=parts))
 
-        return self.frame.sparkSession.range(0, parts, 1, parts).mapInArrow(run, schema)
+        numbers = self.frame.sparkSession.range(0, parts, 1, parts)
+        return numbers.mapInArrow(run, schema, barrier=together is not None)
 
     def first(self, columns: Sequence[str], count: int) -> pa.Table:
         import pyarrow as pa
