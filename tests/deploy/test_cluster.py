@@ -60,6 +60,19 @@ def test_executors_that_die_cost_no_row(cluster: Cluster, shop: Shop) -> None:
     assert second.digests(shop, "silver.events") == digests_of(shop.lake.read("silver.events"), "silver.events")
 
 
+def test_workers_of_a_cluster_train_together_what_one_process_trains(cluster: Cluster) -> None:
+    script = Path(__file__).with_name("trained_together.py")
+    command = ["spark-submit", "--master", cluster.master, *cluster.options(), str(script), str(cluster.home)]
+    cluster.home.mkdir(exist_ok=True)
+    told = json.loads(cluster.submit(command).strip().splitlines()[-1])
+    assert (cluster.home / "died").exists(), "no executor was killed"
+    assert told["workers"] == [2, 2, 2]
+    assert told["here"] > 0.7
+    assert told["after_a_death"] == told["files"]
+    assert [told["files"], told["jvm"]] == pytest.approx([told["here"]] * 2, abs=0.002)
+    assert told["mllib"] == pytest.approx(told["here"], abs=0.02)
+
+
 def kill_executors(commit: Path) -> int:
     """SIGKILL for every executor as soon as `commit` is there; how many there were."""
     for _ in range(6000):
@@ -91,17 +104,30 @@ class Cluster:
         exports = {"SCORELAKE_MASTER": self.master, "SCORELAKE_HOME": str(self.home)}
         os.environ.update(exports)
         settings = load_settings(self.conf, "cluster", [], SHOP / "feature_repo")
-        properties = submit.spark_properties([ROOT / "conf" / "spark" / "cluster.conf"])
+        [command] = submit.commands(settings, self.shipped, words, exports, self.properties)
+        self.submit(command)
+        assert not list(self.elsewhere.rglob("_delta_log")), "a table was written where the driver stood"
+
+    @property
+    def properties(self) -> dict[str, str]:
         sized = {"spark.executor.memory": "1g", "spark.executor.cores": "1", "spark.sql.shuffle.partitions": "2"}
         sized |= {"spark.pyspark.python": sys.executable}
-        [command] = submit.commands(settings, self.shipped, words, exports, properties | sized)
+        return submit.spark_properties([ROOT / "conf" / "spark" / "cluster.conf"]) | sized
+
+    def options(self) -> list[str]:
+        """spark-submit's, for a script that needs the package's code and nothing else."""
+        code = ["--py-files", str(self.shipped.zips[0])]
+        return code + [part for key, value in self.properties.items() for part in ("--conf", f"{key}={value}")]
+
+    def submit(self, command: Sequence[str]) -> str:
+        """What the command says, which must end well."""
         environment = {"PATH": f"{Path(sys.executable).parent}:{os.defpath}", "HOME": str(self.elsewhere)}
         environment |= {name: os.environ[name] for name in ("JAVA_HOME",) if name in os.environ}
         done = subprocess.run(
             command, cwd=self.elsewhere, env=environment, capture_output=True, text=True, timeout=1200, check=False
         )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
-        assert not list(self.elsewhere.rglob("_delta_log")), "a table was written where the driver stood"
+        return done.stdout
 
     def digests(self, shop: Shop, table: str) -> dict[str, tuple[int, str]]:
         path = self.home / "lake" / table.replace(".", "/")

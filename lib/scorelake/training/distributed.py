@@ -42,11 +42,13 @@ def learner(rows: Rows, *, workers: int | None = None) -> Learner:
         boosting.require_accepted(spec, params, len(data.classes))
         spark = rows.frame.sparkSession
         params["nthread"] = _cores_of_a_task(spark)
-        count = _workers(spark, workers, rows.tasks // params["nthread"])
+        count = _workers(spark, workers)
         columns = names(data.features, "number")
         asked = collective.Asked(spec, tuple(columns), data.classes, params)
         try:
-            [answer] = rows.map(asked.run, [*columns, "label", "split"], collective.ANSWER, together=count).collect()
+            answers = rows.map(asked.run, [*columns, "label", "split"], collective.ANSWER, together=count)
+            # Spark begins a barrier stage anew when a worker dies, but not the last stage of a job.
+            [answer] = answers.repartition(1).collect()
         except Exception as error:
             refused = _REFUSED.search(str(error))
             if refused is None:
@@ -95,13 +97,29 @@ def _cores_of_a_task(spark: SparkSession) -> int:
     return int(spark.conf.get("spark.task.cpus", "1") or 1)
 
 
-def _workers(spark: SparkSession, asked: int | None, slots: int) -> int:
+def _workers(spark: SparkSession, asked: int | None) -> int:
     """How many workers start together. ConfigError where they never would: Spark then waits without an end."""
     if spark.conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         raise ConfigError(
             "spark.dynamicAllocation.enabled is true: XGBoost's workers start together or not at all; set it to false "
             "for train_model (spark.conf of the environment) and give it executors"
         )
-    if asked is not None and asked > slots:
+    slots = _slots(spark)
+    if slots is None and asked is None:
+        raise ConfigError(
+            "Spark Connect does not say how many tasks run at once, and XGBoost's workers start together or not at "
+            "all; set limits.training_workers"
+        )
+    if slots is not None and asked is not None and asked > slots:
         raise ConfigError(f"limits.training_workers = {asked}, but Spark has {slots} free task slots")
-    return max(1, asked or slots)
+    return asked or max(1, slots or 1)
+
+
+def _slots(spark: SparkSession) -> int | None:
+    """Tasks that run at once; None where the session does not tell (Spark Connect)."""
+    from pyspark.errors import PySparkException
+
+    try:
+        return spark.sparkContext.defaultParallelism // _cores_of_a_task(spark)
+    except PySparkException:
+        return None
