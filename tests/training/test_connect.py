@@ -1,4 +1,4 @@
-"""XGBoost trained by the workers of a Spark Connect server, in a process of its own: a process has one kind of session."""
+"""XGBoost trained by the workers of a Spark Connect server, in a process of its own: each has one kind of session."""
 
 from __future__ import annotations
 
