@@ -72,7 +72,8 @@ def publish(lake: Lake, staged: DataFrame, scoring: Scoring, about: Published, m
     lake.create(table, columns_of(scores), partitioned_by=["score_date"], comment=f"Scores of {about.model_name}.")
     scores = _as_wide_as_published(lake, table, scores)
     rejected = _put_away(lake, quarantine, rejects, mark, which)
-    commit = lake.replace_slices(scores, table, mark, column="score_date", also=which)
+    is_ranked = isinstance(scoring.buckets, int)  # all of a night and role pass through one task then
+    commit = lake.replace_slices(scores, table, mark, column="score_date", also=which, is_gathered=is_ranked)
     score_runs.record(lake, about.model_name, steps=("score_batch", RESTATING))
     score_view.refresh(lake, about.model_name)
     return {table: commit.rows, quarantine: rejected}

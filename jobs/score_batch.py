@@ -143,7 +143,13 @@ def _score(scene: Scene, model: Pinned, role: str, dates: list[date]) -> Outcome
         step = STEP if role == arms.CHAMPION else _score_tables.RESTATING
         mark = Mark(runs.run_id(), step, tuple(published), digest, inputs, recorded)
         about = Published(
-            keys, tuple(fate.role for fate in fates), scene.model, digest, runs.run_id(), runs.wall_clock()
+            keys=keys,
+            roles=tuple(fate.role for fate in fates),
+            model_name=scene.model,
+            definition_hash=digest,
+            run_id=runs.run_id(),
+            scored_at=runs.wall_clock(),
+            nights=len(published),
         )
         written = _score_tables.publish(scene.lake, staged, spec.scoring, about, mark) if published else {}
     notes += [note for fate in fates for note in fate.notes]

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from dataclasses import replace
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyspark.sql import functions as F
 
 from scorelake.models import Scoring
 from scorelake.scoring import arms
@@ -23,7 +26,7 @@ CANARY = {"challengers": ("challenger",), "canary": {"experiment": "spring", "pe
 
 
 def about(*roles: Role) -> Published:
-    return Published(KEYS, roles or (Role("champion", "3"),), "churn", "hash", "run", datetime(2024, 1, 2))
+    return Published(KEYS, roles or (Role("champion", "3"),), "churn", "hash", "run", datetime(2024, 1, 2), nights=1)
 
 
 def answers(spark: SparkSession, rows: list[tuple[Any, ...]]) -> DataFrame:
@@ -113,6 +116,22 @@ def test_buckets_decisions_and_reviews_stand_beside_the_score(spark: SparkSessio
     assert [by_score[n / 10]["bucket"] for n in range(10)] == [5, 5, 4, 4, 3, 3, 2, 2, 1, 1]
     assert [n for n in range(10) if by_score[n / 10]["decision"]] == [5, 6, 7, 8, 9]
     assert [n for n in range(10) if by_score[n / 10]["review"]] == [3, 4]
+
+
+@pytest.mark.parametrize("nights", [1, 2])
+@pytest.mark.parametrize("members", [1, 2])
+def test_buckets_are_numbered_within_a_night_and_a_role(spark: SparkSession, nights: int, members: int) -> None:
+    one = answers(spark, [("s", n, member, n / 10 + member) for n in range(4) for member in range(members)])
+    frame = one
+    for later in range(1, nights):
+        frame = frame.unionByName(
+            one.withColumns({"score_date": F.date_add("score_date", later), "score": F.col("score") + 5})
+        )
+    roles = (Role("champion", "3"), Role("shadow", "4"))[:members]
+    told = replace(about(*roles), nights=nights)
+    table = published(judged(frame, KEYS), Scoring(buckets=4), told).collect()
+    found = Counter((row["customer"], row["bucket"]) for row in table)
+    assert found == {(n, 4 - n): nights * members for n in range(4)}
 
 
 def test_a_score_at_a_declared_edge_is_in_the_bucket_above(spark: SparkSession) -> None:

@@ -32,7 +32,7 @@ class Role:
 
 @dataclass(frozen=True)
 class Published:
-    """What all rows of a commit share; `roles` by position in the pass, the champion first."""
+    """What all rows of a commit share; `roles` by position in the pass, the champion first; `nights` are how many."""
 
     keys: tuple[str, ...]
     roles: tuple[Role, ...]
@@ -40,6 +40,12 @@ class Published:
     definition_hash: str
     run_id: str
     scored_at: datetime
+    nights: int
+
+    @property
+    def alive(self) -> list[int]:
+        """Positions of the roles that have rows."""
+        return [number for number, role in enumerate(self.roles) if role.is_alive]
 
 
 def published(scored: DataFrame, scoring: Scoring, about: Published) -> DataFrame:
@@ -53,10 +59,10 @@ def published(scored: DataFrame, scoring: Scoring, about: Published) -> DataFram
 
     named = {*about.keys, "score", "score_date", *_INNER}
     beside = [quoted(name) for name in scored.columns if name not in named]
-    rows = scored.where(_is_any([n for n, role in enumerate(about.roles) if role.is_alive]))
+    rows = scored.where(_is_any(about.alive))
     extras = []
     if scoring.buckets is not None:  # first: ranks sort the night, and what stands beside them with it
-        rows = rows.withColumn("bucket", _bucket(scoring.buckets, about.keys))
+        rows = rows.withColumn("bucket", _bucket(scoring.buckets, about))
         extras.append(F.col("bucket"))
     cuts = [scoring.cut_of(role.cut) for role in about.roles]
     if any(cut is not None for cut in cuts):
@@ -86,7 +92,7 @@ def rejected(scored: DataFrame, about: Published) -> DataFrame:
     """The rows of `quarantine.scores_<model>`: what was not published, and why."""
     from pyspark.sql import functions as F
 
-    return scored.where(_is_any([n for n, role in enumerate(about.roles) if role.is_alive])).select(
+    return scored.where(_is_any(about.alive)).select(
         *map(quoted, about.keys),
         "score",
         "score_date",
@@ -158,6 +164,8 @@ def _arm(scoring: Scoring, about: Published) -> Column:
 def _by_member(values: Sequence[str | float | None]) -> Column:
     from pyspark.sql import functions as F
 
+    if len(values) == 1:
+        return F.lit(values[0])
     return F.element_at(F.array(*map(F.lit, values)), F.col("member") + 1)
 
 
@@ -167,13 +175,15 @@ def _is_any(members: Sequence[int]) -> Column:
     return F.col("member").isin(*members)
 
 
-def _bucket(buckets: int | tuple[float, ...], keys: Sequence[str]) -> Column:
+def _bucket(buckets: int | tuple[float, ...], about: Published) -> Column:
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     if isinstance(buckets, int):
-        order = Window.partitionBy("score_date", "member").orderBy(F.desc("score"), *map(quoted, keys))
-        return F.ntile(buckets).over(order)
+        # Only what tells groups apart: Spark sorts by it first, and quickly by its first column alone.
+        groups = ["score_date"] * (about.nights > 1) + ["member"] * (len(about.alive) > 1)
+        ranks = Window.partitionBy(*groups) if groups else Window
+        return F.ntile(buckets).over(ranks.orderBy(F.desc("score"), *map(quoted, about.keys)))
     # Declared edges, rising: a score at an edge belongs to the bucket above it.
     passed = [F.when(F.col("score") >= edge, 1).otherwise(0) for edge in buckets]
     return F.lit(1 + len(buckets)) - sum(passed, F.lit(0))

@@ -201,17 +201,27 @@ class Lake:
         self._retrying(lambda: self.spark.sql(statement))
 
     def replace_slices(
-        self, frame: DataFrame, name: str, mark: Mark, *, column: str = SLICE_COLUMN, also: str = ""
+        self,
+        frame: DataFrame,
+        name: str,
+        mark: Mark,
+        *,
+        column: str = SLICE_COLUMN,
+        also: str = "",
+        is_gathered: bool = False,
     ) -> Commit:
         """Put `frame` in the place of the slices `mark.dates`, in one commit; readers see the old or the new ones.
 
-        `also` narrows what is replaced (`role <> 'restated'`). Raises ContractBroken when the frame's columns are
-        not exactly the table's: Delta would fill a missing one with nulls.
+        `also` narrows what is replaced (`role <> 'restated'`). `is_gathered`: the rows of a slice lie together, so that
+        they need not be shuffled for the sake of few files. Raises ContractBroken when the frame's columns are not
+        exactly the table's: Delta would fill a missing one with nulls.
         """
         condition = slices(mark.dates, column) + (f" AND {also}" if also else "")
-        return self.replace_where(frame, name, mark, condition)
+        return self.replace_where(frame, name, mark, condition, is_gathered=is_gathered)
 
-    def replace_where(self, frame: DataFrame, name: str, mark: Mark, condition: str) -> Commit:
+    def replace_where(
+        self, frame: DataFrame, name: str, mark: Mark, condition: str, *, is_gathered: bool = False
+    ) -> Commit:
         """Put `frame` in the place of the rows that meet `condition`, in one commit."""
         target = self._own(name)
         mark = self._placed(mark)
@@ -221,7 +231,8 @@ class Lake:
             .write.format("delta")
             .mode("overwrite")
             .option("replaceWhere", condition)
-            .option("optimizeWrite", "true")  # a year of slices is a file a slice, not a file a slice and task
+            # A year of slices is a file a slice, not a file a slice and task.
+            .option("optimizeWrite", str(not is_gathered).lower())
             .option("userMetadata", mark.to_json())
         )
         before = self.version(name)

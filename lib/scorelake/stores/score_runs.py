@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from scorelake import runs
 from scorelake.digests import ENGINE_SEMANTICS, slice_digest
-from scorelake.stores.lake import Lake, columns_of, slices
+from scorelake.stores.lake import Lake, columns_of
 from scorelake.stores.marks import Mark
 from scorelake.tables import Column
 
@@ -48,27 +48,42 @@ Group = tuple[date, str, str]
 
 def record(lake: Lake, model: str, *, steps: Sequence[str]) -> None:
     """Append what is not recorded yet of the newest commits of `steps` to `scores.<model>`."""
-    from pyspark.sql import functions as F
-
     lake.create(TABLE, COLUMNS, partitioned_by=["score_date"], comment="Which version of everything made each night.")
+    known = _recorded(lake, model)
     found = [item for step in steps for item in lake.marks(f"scores.{model}", step).items()]
-    known = _known(lake, model, [day for day, _ in found])
-    new = [(day, version, mark) for day, (version, mark) in found if (day, mark.run_id, version) not in known]
+    new = [(day, version, mark) for day, (version, mark) in found if version > known]
     if not new:
         return
     days = sorted({day for day, _, _ in new})
-    published = _totals(lake, f"scores.{model}", days, lambda rows: slice_digest(columns_of(rows)))
-    rejected = _totals(lake, f"quarantine.scores_{model}", days, lambda _: [F.count("*").alias("rows")])
-    rows = [row for day, version, mark in new for row in _rows(model, day, version, mark, published, rejected)]
+    published, rejected = _published(lake, model, days), _rejected(lake, model, days)
+    rows = [row for one in new for row in _rows(model, *one, published, rejected)]
     frame = lake.spark.createDataFrame(rows, ", ".join(column.ddl for column in COLUMNS))
-    lake.append(frame, TABLE, Mark(runs.run_id(), "log", tuple(days)))
+    notes = {"model": model, "up_to": max(version for _, version, _ in new)}
+    lake.append(frame, TABLE, Mark(runs.run_id(), "log", tuple(days), notes=notes))
 
 
-def _known(lake: Lake, model: str, days: Sequence[date]) -> set[tuple[date, str, int]]:
-    """Nights, runs and table versions on record: a handful of rows a night."""
-    rows = lake.read(TABLE).where(slices(days, "score_date")).where(f"model_name = '{model}'")
-    found = rows.select("score_date", "run_id", "table_version").collect()
-    return {(row["score_date"], row["run_id"], row["table_version"]) for row in found}
+def _recorded(lake: Lake, model: str) -> int:
+    """Up to which version of `scores.<model>` all commits are on record: the log's marks say it, since to ask the
+    table costs as much as a hundred thousand scores. -1 for none.
+    """
+    marks = [commit.mark.notes for commit in lake.commits(TABLE)]
+    told = [int(str(notes["up_to"])) for notes in marks if notes.get("model") == model]
+    if told:
+        return max(told)
+    [row] = lake.read(TABLE).where(f"model_name = '{model}'").selectExpr("max(table_version) AS newest").collect()
+    return -1 if row["newest"] is None else int(row["newest"])
+
+
+def _published(lake: Lake, model: str, days: Sequence[date]) -> Mapping[Group, Row]:
+    return _totals(lake, f"scores.{model}", days, lambda rows: slice_digest(columns_of(rows)))
+
+
+def _rejected(lake: Lake, model: str, days: Sequence[date]) -> Mapping[Group, Row]:
+    from pyspark.sql import functions as F
+
+    table = f"quarantine.scores_{model}"
+    kept = lake.slices(table).intersection(days)
+    return _totals(lake, table, kept, lambda _: [F.count("*").alias("rows")]) if kept else {}
 
 
 def _totals(
