@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -70,10 +71,22 @@ def test_a_night_whose_run_was_killed_before_its_row_gets_it_with_the_next(lake:
     assert [row[3] for row in recorded(lake)] == [killed, following, again]
 
 
+def test_a_table_that_was_made_again_is_recorded_from_its_first_night(lake: Lake) -> None:
+    for night in (D1, D2):
+        publish(lake, f"first {night}", night, 5)
+        score_runs.record(lake, MODEL, steps=STEPS)
+    lake.spark.sql(f"DROP TABLE scores.{MODEL}")
+    shutil.rmtree(lake.location(f"scores.{MODEL}"))
+    lake.create(f"scores.{MODEL}", COLUMNS, partitioned_by=["score_date"])
+    publish(lake, "after", D1, 4)
+    score_runs.record(lake, MODEL, steps=STEPS)
+    assert sorted(row[:2] for row in recorded(lake)) == [(D1, 4), (D1, 5), (D2, 5)]
+
+
 def test_where_the_log_no_longer_tells_the_table_does(lake: Lake, monkeypatch: pytest.MonkeyPatch) -> None:
     first = publish(lake, "r1", D1, 5)
     score_runs.record(lake, MODEL, steps=STEPS)
     commits = Lake.commits
     monkeypatch.setattr(Lake, "commits", lambda self, name: [] if name == "ops.score_runs" else commits(self, name))
-    assert score_runs._recorded(lake, MODEL) == first
-    assert score_runs._recorded(lake, "nobody") == -1
+    assert score_runs._recorded_up_to(lake, MODEL) == first
+    assert score_runs._recorded_up_to(lake, "nobody") == -1

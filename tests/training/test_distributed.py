@@ -159,6 +159,20 @@ def test_what_would_never_start_is_refused(spark: SparkSession) -> None:
         distributed.learner(frame)(model("binary", {"name": "xgboost", "params": {"max_dept": 3}}), data)
 
 
+def test_executors_that_come_and_go_are_refused(spark: SparkSession) -> None:
+    data = dataset(rows=100)
+    spark.conf.set("spark.sql.legacy.setCommandRejectsSparkCoreConfs", "false")
+    spark.conf.set("spark.dynamicAllocation.enabled", "true")
+    try:
+        with pytest.raises(
+            ConfigError, match=r"dynamicAllocation\.enabled is true: .* set it to false for train_model"
+        ):
+            distributed.learner(rows_of(spark, data))(model(), data)
+    finally:
+        spark.conf.unset("spark.dynamicAllocation.enabled")
+        spark.conf.unset("spark.sql.legacy.setCommandRejectsSparkCoreConfs")
+
+
 def test_columns_of_any_name(spark: SparkSession) -> None:
     data = dataset(rows=400)
     features = tuple(replace(feature, name=ODD[feature.name]) for feature in data.features)

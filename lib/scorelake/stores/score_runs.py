@@ -49,7 +49,7 @@ Group = tuple[date, str, str]
 def record(lake: Lake, model: str, *, steps: Sequence[str]) -> None:
     """Append what is not recorded yet of the newest commits of `steps` to `scores.<model>`."""
     lake.create(TABLE, COLUMNS, partitioned_by=["score_date"], comment="Which version of everything made each night.")
-    known = _recorded(lake, model)
+    known = _recorded_up_to(lake, model)
     found = [item for step in steps for item in lake.marks(f"scores.{model}", step).items()]
     new = [(day, version, mark) for day, (version, mark) in found if version > known]
     if not new:
@@ -58,20 +58,27 @@ def record(lake: Lake, model: str, *, steps: Sequence[str]) -> None:
     published, rejected = _published(lake, model, days), _rejected(lake, model, days)
     rows = [row for one in new for row in _rows(model, *one, published, rejected)]
     frame = lake.spark.createDataFrame(rows, ", ".join(column.ddl for column in COLUMNS))
-    notes = {"model": model, "up_to": max(version for _, version, _ in new)}
+    _, newest, mark = max(new, key=lambda one: one[1])
+    notes = {"model": model, "up_to": newest, "run_id": mark.run_id}
     lake.append(frame, TABLE, Mark(runs.run_id(), "log", tuple(days), notes=notes))
 
 
-def _recorded(lake: Lake, model: str) -> int:
-    """Up to which version of `scores.<model>` all commits are on record: the log's marks say it, since to ask the
-    table costs as much as a hundred thousand scores. -1 for none.
+def _recorded_up_to(lake: Lake, model: str) -> int:
+    """The version of `scores.<model>` up to which all commits are on record, -1 for none.
+
+    The log's own marks say it; the table is asked, for the price of a hundred thousand scores, only where they do not.
+    A table that was dropped and made again has other runs behind its versions: nothing of it is on record.
     """
-    marks = [commit.mark.notes for commit in lake.commits(TABLE)]
-    told = [int(str(notes["up_to"])) for notes in marks if notes.get("model") == model]
-    if told:
-        return max(told)
-    [row] = lake.read(TABLE).where(f"model_name = '{model}'").selectExpr("max(table_version) AS newest").collect()
-    return -1 if row["newest"] is None else int(row["newest"])
+    told: list[tuple[object, object]] = [
+        (notes["up_to"], notes["run_id"])
+        for notes in (commit.mark.notes for commit in lake.commits(TABLE))
+        if notes.get("model") == model
+    ]
+    if not told:
+        rows = lake.read(TABLE).where(f"model_name = '{model}'").select("table_version", "run_id").distinct().collect()
+        told = [(row["table_version"], row["run_id"]) for row in rows]
+    made = {(commit.version, commit.mark.run_id) for commit in lake.commits(f"scores.{model}")}
+    return max((version for version, run_id in made if (version, run_id) in told), default=-1)
 
 
 def _published(lake: Lake, model: str, days: Sequence[date]) -> Mapping[Group, Row]:

@@ -139,9 +139,9 @@ class Asked:
         )
 
     def _trained(
-        self, context: BarrierTaskContext, train: Sequence[Piece], validation: Sequence[Piece], facts: Facts
+        self, context: BarrierTaskContext, train: list[Piece], validation: list[Piece], facts: Facts
     ) -> tuple[int, bytes]:
-        """How many rounds to keep, and the trees (UBJ)."""
+        """How many rounds to keep, and the trees (UBJ). Empties `train` and `validation`: XGBoost has its own copy."""
         weighing = facts.weighing(self.spec.imbalance) if self.spec.imbalance is not None else None
         weights, heard = (weighing.weights, weighing.heard) if weighing is not None else (None, None)
         shared = {"nthread": self.params["nthread"], "max_bin": int(self.params.get("max_bin", pages.BINS))}
@@ -149,6 +149,8 @@ class Asked:
         with xgboost.collective.CommunicatorContext(**_communicator(context)):
             own = xgboost.QuantileDMatrix(_Pieces(train, weights), **shared)
             other = xgboost.QuantileDMatrix(_Pieces(validation, heard), ref=own, **shared)
+            train.clear()
+            validation.clear()
             booster, used = rounds.boosted(
                 self.params, own, other, rounds=algorithm.rounds, patience=algorithm.early_stopping_rounds
             )
