@@ -127,7 +127,9 @@ class DeploySettings(Definition):
 class Limits(Definition):
     local_matrix_bytes: int = Field(default=4 * 2**30, gt=0)
     training_workers: int | None = Field(
-        default=None, ge=1, description="XGBoost workers of algorithm.engine: spark; by default one a free task slot. Spark Connect needs it."
+        default=None,
+        ge=1,
+        description="XGBoost workers of algorithm.engine: spark, by default one a free task slot; needed on Connect.",
     )
     range_chunk_days: int = Field(default=366, gt=0, description="Dates that one commit of a range writes at most.")
 
