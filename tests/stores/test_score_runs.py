@@ -88,5 +88,6 @@ def test_where_the_log_no_longer_tells_the_table_does(lake: Lake, monkeypatch: p
     score_runs.record(lake, MODEL, steps=STEPS)
     commits = Lake.commits
     monkeypatch.setattr(Lake, "commits", lambda self, name: [] if name == "ops.score_runs" else commits(self, name))
-    assert score_runs._recorded_up_to(lake, MODEL) == first
-    assert score_runs._recorded_up_to(lake, "nobody") == -1
+    made = lake.commits(f"scores.{MODEL}")
+    assert score_runs._recorded_up_to(lake, MODEL, made) == first
+    assert score_runs._recorded_up_to(lake, "nobody", made) == -1

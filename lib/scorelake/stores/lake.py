@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from scorelake.errors import ContractBroken, MissingInput
 from scorelake.stores import delta_log
-from scorelake.stores.marks import Commit, Mark
+from scorelake.stores.marks import Commit, Mark, newest
 from scorelake.tables import SLICE_COLUMN, Column, Contract, literal, quoted
 
 if TYPE_CHECKING:
@@ -361,12 +361,7 @@ class Lake:
 
     def marks(self, name: str, step: str) -> dict[date, tuple[int, Mark]]:
         """For each slice the version and mark of the newest commit of `step` that wrote it."""
-        newest: dict[date, tuple[int, Mark]] = {}
-        for commit in self.commits(name):
-            if commit.mark.step == step:
-                for day in commit.mark.dates:
-                    newest.setdefault(day, (commit.version, commit.mark))
-        return newest
+        return newest(self.commits(name), step)
 
     def slices(self, name: str, *, version: int | None = None) -> frozenset[date]:
         """Run dates of the slices that the table holds (as of `version`), empty ones included."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 
@@ -48,3 +48,13 @@ class Commit:
     rows: int
     mark: Mark
     at: datetime
+
+
+def newest(commits: Iterable[Commit], step: str) -> dict[date, tuple[int, Mark]]:
+    """For each slice the version and mark of the newest commit of `step` that wrote it; `commits` newest first."""
+    found: dict[date, tuple[int, Mark]] = {}
+    for commit in commits:
+        if commit.mark.step == step:
+            for day in commit.mark.dates:
+                found.setdefault(day, (commit.version, commit.mark))
+    return found

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from scorelake import runs
 from scorelake.digests import ENGINE_SEMANTICS, slice_digest
 from scorelake.stores.lake import Lake, columns_of
-from scorelake.stores.marks import Mark
+from scorelake.stores.marks import Commit, Mark, newest
 from scorelake.tables import Column
 
 if TYPE_CHECKING:
@@ -49,8 +49,9 @@ Group = tuple[date, str, str]
 def record(lake: Lake, model: str, *, steps: Sequence[str]) -> None:
     """Append what is not recorded yet of the newest commits of `steps` to `scores.<model>`."""
     lake.create(TABLE, COLUMNS, partitioned_by=["score_date"], comment="Which version of everything made each night.")
-    known = _recorded_up_to(lake, model)
-    found = [item for step in steps for item in lake.marks(f"scores.{model}", step).items()]
+    commits = lake.commits(f"scores.{model}")
+    known = _recorded_up_to(lake, model, commits)
+    found = [item for step in steps for item in newest(commits, step).items()]
     new = [(day, version, mark) for day, (version, mark) in found if version > known]
     if not new:
         return
@@ -58,27 +59,26 @@ def record(lake: Lake, model: str, *, steps: Sequence[str]) -> None:
     published, rejected = _published(lake, model, days), _rejected(lake, model, days)
     rows = [row for one in new for row in _rows(model, *one, published, rejected)]
     frame = lake.spark.createDataFrame(rows, ", ".join(column.ddl for column in COLUMNS))
-    _, newest, mark = max(new, key=lambda one: one[1])
-    notes = {"model": model, "up_to": newest, "run_id": mark.run_id}
+    _, last, mark = max(new, key=lambda one: one[1])
+    notes = {"model": model, "up_to": last, "run_id": mark.run_id}
     lake.append(frame, TABLE, Mark(runs.run_id(), "log", tuple(days), notes=notes))
 
 
-def _recorded_up_to(lake: Lake, model: str) -> int:
-    """The version of `scores.<model>` up to which all commits are on record, -1 for none.
+def _recorded_up_to(lake: Lake, model: str, commits: Iterable[Commit]) -> int:
+    """The version of `scores.<model>` up to which all of its `commits` are on record, -1 for none.
 
     The log's own marks say it; the table is asked, for the price of a hundred thousand scores, only where they do not.
     A table that was dropped and made again has other runs behind its versions: nothing of it is on record.
     """
-    told: list[tuple[object, object]] = [
+    told: set[tuple[object, object]] = {
         (notes["up_to"], notes["run_id"])
         for notes in (commit.mark.notes for commit in lake.commits(TABLE))
         if notes.get("model") == model
-    ]
+    }
     if not told:
         rows = lake.read(TABLE).where(f"model_name = '{model}'").select("table_version", "run_id").distinct().collect()
-        told = [(row["table_version"], row["run_id"]) for row in rows]
-    made = {(commit.version, commit.mark.run_id) for commit in lake.commits(f"scores.{model}")}
-    return max((version for version, run_id in made if (version, run_id) in told), default=-1)
+        told = {(row["table_version"], row["run_id"]) for row in rows}
+    return max((one.version for one in commits if (one.version, one.mark.run_id) in told), default=-1)
 
 
 def _published(lake: Lake, model: str, days: Sequence[date]) -> Mapping[Group, Row]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -40,12 +40,16 @@ def check(data: Dataset, task: Task) -> tuple[str, ...]:
     return (f"constant in train, so they teach nothing: {', '.join(constant)}",) if constant else ()
 
 
-def require_teaching(unlabelled: int, *, is_one: bool) -> None:
-    """UnfitTrainingSet for labels that no model can learn from; `is_one`: those of train are all the same."""
+def require_teaching(unlabelled: int, *, is_one: bool, infinite: Mapping[str, int]) -> None:
+    """UnfitTrainingSet for rows that were only counted and that no model can learn from; `is_one`: the labels of train
+    are all the same; `infinite` are rows with an infinite value by feature.
+    """
     if unlabelled:
         raise UnfitTrainingSet(f"{unlabelled:,} labels are NaN, infinite or of a class too rare for a sample of train")
     if is_one:
         raise UnfitTrainingSet("train holds one label only; widen its dates, or check the label's SQL")
+    for problem in _told_infinite(infinite):
+        raise UnfitTrainingSet(problem)
 
 
 def _labels(data: Dataset, task: Task) -> Iterable[str]:
@@ -67,8 +71,12 @@ def _infinite(data: Dataset) -> Iterable[str]:
             count = int(np.isinf(part.matrix[:, position]).sum())
             if count:
                 bad[name] = bad.get(name, 0) + count
-    if bad:
-        shown = ", ".join(f"{name} ({count:,} rows)" for name, count in bad.items())
+    yield from _told_infinite(bad)
+
+
+def _told_infinite(rows: Mapping[str, int]) -> Iterable[str]:
+    shown = ", ".join(f"{name} ({count:,} rows)" for name, count in rows.items() if count)
+    if shown:
         yield f"infinite values in {shown}; guard the feature's division or logarithm"
 
 

@@ -17,7 +17,6 @@ import numpy as np
 import xgboost
 from numpy.typing import NDArray
 
-from scorelake.errors import UnfitTrainingSet
 from scorelake.matrix import numbers
 from scorelake.models import Imbalance, Model
 from scorelake.training import checks, imbalance, pages, rounds
@@ -64,11 +63,8 @@ class Facts:
 
     def require(self, columns: Sequence[str]) -> None:
         """UnfitTrainingSet when the rows cannot teach; the message names features and counts."""
-        checks.require_teaching(self.unlabelled, is_one=self.least == self.greatest)
-        if any(self.infinite):
-            found = zip(columns, self.infinite, strict=True)
-            shown = ", ".join(f"{name} ({count:,} rows)" for name, count in found if count)
-            raise UnfitTrainingSet(f"infinite values in {shown}; guard the feature's division or logarithm")
+        infinite = dict(zip(columns, self.infinite, strict=True))
+        checks.require_teaching(self.unlabelled, is_one=self.least == self.greatest, infinite=infinite)
 
     def weighing(self, asked: Imbalance) -> imbalance.Weighing:
         return imbalance.weighing(asked, np.array(self.counts, np.float64))

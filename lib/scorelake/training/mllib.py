@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from scorelake import mllib
-from scorelake.errors import ConfigError, ScorelakeError, UnfitTrainingSet
+from scorelake.errors import ConfigError, ScorelakeError
 from scorelake.models import Model, Task
 from scorelake.tables import quoted
 from scorelake.training import checks, stages
@@ -157,14 +157,9 @@ def _require(train: DataFrame, data: Dataset, numbers: Sequence[str]) -> None:
         (F.min(label) == F.max(label)).alias("is_one"),
         *(F.count_if(_is_infinite(F.col(name))).alias(name) for name in numbers),
     ).collect()[0]
-    checks.require_teaching(found["unlabelled"], is_one=found["is_one"])
-    infinite = [
-        f"{feature.name} ({found[name]:,} rows)"
-        for position, feature in enumerate(data.features)
-        if (name := mllib.input_name(position)) in numbers and found[name]
-    ]
-    if infinite:
-        raise UnfitTrainingSet(f"infinite values in {', '.join(infinite)}; guard the feature's division or logarithm")
+    named = {feature.name: mllib.input_name(position) for position, feature in enumerate(data.features)}
+    infinite = {feature: found[name] for feature, name in named.items() if name in numbers}
+    checks.require_teaching(found["unlabelled"], is_one=found["is_one"], infinite=infinite)
 
 
 def _is_infinite(column: Column) -> Column:
